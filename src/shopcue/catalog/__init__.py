@@ -1,0 +1,1 @@
+"""The shop: feeds from every system, their pictures, and galleries to search in."""

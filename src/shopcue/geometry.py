@@ -1,0 +1,31 @@
+"""Boxes and windows: `xyxy` pixels, float32, half-open on the right and at the bottom."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shopcue.records import Floats, Image
+
+
+def area(boxes: Floats) -> Floats:
+    """Return the area of each box, 0 where a box is empty. boxes: (..., 4) -> (...), square pixels."""
+    width = np.clip(boxes[..., 2] - boxes[..., 0], 0, None)
+    height = np.clip(boxes[..., 3] - boxes[..., 1], 0, None)
+    return np.asarray(width * height, np.float32)
+
+
+def iou(a: Floats, b: Floats) -> Floats:
+    """Return the intersection over union of every box of `a` with every box of `b`. (N, 4), (M, 4) -> (N, M)."""
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    both = np.prod(np.clip(bottom_right - top_left, 0, None), axis=-1)
+    either = area(a)[:, None] + area(b)[None, :] - both
+    return np.asarray(np.where(either > 0, both / np.maximum(either, 1e-9), 0), np.float32)
+
+
+def crop(image: Image, box: Floats) -> Image:
+    """Return the part of `image` under `box`, cut at the borders and at least one pixel wide and high."""
+    height, width = image.shape[:2]
+    x0, y0 = int(np.clip(box[0], 0, width - 1)), int(np.clip(box[1], 0, height - 1))
+    x1, y1 = int(np.clip(np.ceil(box[2]), x0 + 1, width)), int(np.clip(np.ceil(box[3]), y0 + 1, height))
+    return image[y0:y1, x0:x1]

@@ -1,0 +1,1 @@
+"""How good an answer is: plain functions over truth and prediction."""

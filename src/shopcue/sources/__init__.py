@@ -1,0 +1,1 @@
+"""Where frames, sound, speech and comments come from: iterators whose times only grow."""

@@ -1,0 +1,1 @@
+"""One readable loop for each model; needs the `train` extra."""
