@@ -37,9 +37,7 @@ def _span(start_s: float, end_s: float) -> None:
 
 def _shape(name: str, array: NDArray[np.generic], shape: tuple[int | None, ...], dtype: type) -> None:
     """Raise unless `array` has `dtype` and `shape`, where None stands for any length."""
-    fits = array.ndim == len(shape) and all(
-        want in (None, have) for want, have in zip(shape, array.shape, strict=True)
-    )
+    fits = array.ndim == len(shape) and all(want in (None, have) for want, have in zip(shape, array.shape, strict=True))
     if not fits or array.dtype != dtype:
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
         raise RecordError(
@@ -87,6 +85,7 @@ class AudioChunk:
 
     @property
     def end_s(self) -> float:
+        """When the sound ends, in seconds."""
         return self.start_s + len(self.samples) / self.rate_hz
 
 
@@ -112,6 +111,23 @@ class Comment:
 
     def __post_init__(self) -> None:
         _finite("time_s", self.time_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Places of one frame where a product may be, with what each looks like.
+
+    boxes: float32 (N, 4), xyxy pixels of the video. vectors: float32 (N, D), unit embeddings of the boxes.
+    """
+
+    time_s: float
+    boxes: Floats
+    vectors: Floats
+
+    def __post_init__(self) -> None:
+        _finite("time_s", self.time_s)
+        _shape("boxes", self.boxes, (None, 4), np.float32)
+        _shape("vectors", self.vectors, (len(self.boxes), None), np.float32)
 
 
 # ---- the shop --------------------------------------------------------------------------------------------------
