@@ -29,3 +29,20 @@ def crop(image: Image, box: Floats) -> Image:
     x0, y0 = int(np.clip(box[0], 0, width - 1)), int(np.clip(box[1], 0, height - 1))
     x1, y1 = int(np.clip(np.ceil(box[2]), x0 + 1, width)), int(np.clip(np.ceil(box[3]), y0 + 1, height))
     return image[y0:y1, x0:x1]
+
+
+def windows(width: int, height: int) -> Floats:
+    """Return the windows of a frame that are looked at when nothing says where its product is: float32 (N, 4).
+
+    The whole frame first, for its context; then squares of 85 and 60 % of the shorter side, three along the longer
+    one, since a hand holds a product up near the middle; then one close look at the middle.
+    """
+    short = min(width, height)
+    boxes = [(0.0, 0.0, float(width), float(height))]
+    for share, along in ((0.85, (0.28, 0.5, 0.72)), (0.6, (0.28, 0.5, 0.72)), (0.42, (0.5,))):
+        for place in along:
+            x, y = (place * width, height / 2) if width >= height else (width / 2, place * height)
+            half = share * short / 2
+            x, y = min(max(x, half), width - half), min(max(y, half), height - half)
+            boxes.append((x - half, y - half, x + half, y + half))
+    return np.array(boxes, np.float32)

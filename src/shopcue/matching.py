@@ -1,0 +1,102 @@
+"""What a moment says for each product: visual + λ·text (SGMN eq. 23), calibrated per gallery, with 'none' at zero.
+
+Raw similarities do not compare between products: a plain white carton is near to everything. So each product's
+similarity is set against what it has with a fixed cohort of pictures of other streams (z-norm, Auckenthaler et al.,
+Digital Signal Processing 10, 2000), which needs no picture of the stream at hand and carries over to new catalogues. A
+conditional logit (McFadden 1974) over the products, with 'none' fixed at log odds 0 and the same weights for every
+product, turns this into log odds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from shopcue.records import Floats, Indices
+
+FEATURES = ("one", "similarity", "margin", "inliers", "inlier_margin")
+"""What the visual log odds are linear in; the order of `Calibration.visual`."""
+
+_MARGIN_LIMIT = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """The weights of the conditional logit, learnt once on products that no user has.
+
+    visual: float32 (5,), one for each of `FEATURES`. text, comments: what full evidence of each adds, in nats.
+    """
+
+    visual: Floats
+    text: float
+    comments: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What one moment looks like to each of P products, before any word is heard.
+
+    similarity: float32 (P,), in standard deviations above the cohort. window: int64 (P,), which of the moment's
+    boxes looks most like the product.
+    """
+
+    similarity: Floats
+    window: Indices
+
+
+@dataclass(frozen=True, slots=True)
+class CohortNorm:
+    """How similar each of P products is to pictures of other streams: mean and deviation, float32 (P,)."""
+
+    mean: Floats
+    deviation: Floats
+
+    @classmethod
+    def of(cls, similarity: Floats) -> CohortNorm:
+        """Measure the norm. similarity: float32 (K, P), of each product with each of K cohort pictures."""
+        deviation = np.maximum(similarity.std(axis=0), 0.02)  # a product that nothing resembles still has some noise
+        return cls(similarity.mean(axis=0).astype(np.float32), deviation.astype(np.float32))
+
+
+def see(similarity: Floats, norm: CohortNorm) -> Sight:
+    """Take the best of a moment's windows for each product. similarity: float32 (N, P), raw cosines."""
+    window = np.argmax(similarity, axis=0)
+    best = similarity[window, np.arange(similarity.shape[1])]
+    return Sight(((best - norm.mean) / norm.deviation).astype(np.float32), window.astype(np.int64))
+
+
+def visual_features(sight: Sight, inliers: Floats) -> Floats:
+    """Return the features of each product. inliers: float32 (P,), 0 where no one looked -> float32 (P, 5).
+
+    The margins are against the best rival, so that twins of a brand, which resemble the frame equally, do not both
+    count as found.
+    """
+    found = np.log1p(np.maximum(inliers - 3.0, 0.0))
+    columns = (
+        np.ones_like(found),
+        sight.similarity,
+        np.clip(_margin(sight.similarity), -_MARGIN_LIMIT, _MARGIN_LIMIT),
+        found,
+        np.clip(_margin(found), -_MARGIN_LIMIT, _MARGIN_LIMIT),
+    )
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def candidates(sight: Sight, count: int) -> list[int]:
+    """Return the `count` products that a moment resembles most, best first."""
+    count = min(count, len(sight.similarity))
+    if count == 0:
+        return []
+    top = np.argpartition(-sight.similarity, count - 1)[:count]
+    return [int(p) for p in top[np.argsort(-sight.similarity[top], kind="stable")]]
+
+
+def _margin(values: Floats) -> Floats:
+    """Return how far each value is above the largest of the others; 0 for a value that has no others."""
+    if len(values) < 2:
+        return np.zeros_like(values)
+    second, first = np.partition(values, -2)[-2:]
+    rival = np.full_like(values, first)
+    rival[int(np.argmax(values))] = second
+    return np.asarray(values - rival, np.float32)
