@@ -12,24 +12,26 @@ players do not play either.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.format import Flags
 from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from shopcue.errors import MediaError
+from shopcue.sources.splicing import splice
 
-S = TypeVar("S", AudioStream, VideoStream)
+_COVER = Disposition.attached_pic
 
 MAX_PIXELS = 8192 * 8192
 EXPECTED = "expected a video file such as MP4, MOV, MKV, WebM, TS, FLV or AVI"
@@ -39,7 +41,7 @@ _DEMUXERS = (
     "mp3,wav,flac,aac"
 )
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0")
-_DEMUX_ERRORS = 100  # unreadable spots in a row after which the rest of a file is given up
+_DEMUX_ERRORS = 100  # unreadable spots after which the rest of a file is given up
 _SEEK_MARGINS_S = (0, 1, 4, 16, 64)
 
 
@@ -119,7 +121,7 @@ def _regular_file(path: str | Path) -> Path:
 
 def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     """Return the stream of moving pictures, ready to decode; raise MediaError if there is none."""
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
     if not streams:
         held = "only sound" if container.streams.audio else "neither pictures nor sound"
         raise MediaError(f"{path} holds {held}, {EXPECTED} with moving pictures; give the file that has them")
@@ -142,7 +144,7 @@ def audio_stream(container: InputContainer) -> AudioStream | None:
 
 def clock(container: InputContainer, stream: Stream) -> Clock:
     """Return the clock of `stream`; every stream of a file counts from the same zero."""
-    pictures = _starts(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+    pictures = _starts(s for s in container.streams.video if not s.disposition & _COVER)
     sound = _starts(container.streams.audio)
     zero = min(chain(pictures, sound), default=Fraction(0))
     if zero < 0:
@@ -154,14 +156,24 @@ def _starts(streams: Iterable[Stream]) -> list[Fraction]:
     return [s.start_time * s.time_base for s in streams if s.start_time is not None and s.time_base is not None]
 
 
-def packets(container: InputContainer, stream: S) -> Iterator[Packet[S]]:
-    """Yield the packets of `stream` from the present position on, stepping over spots that cannot be read.
+def packets(container: InputContainer, stream: Stream) -> Iterator[Packet[Any]]:
+    """Yield the packets of `stream` from the present position on, on one running time (see `splicing`)."""
+    timed = [s for s in (*container.streams.video, *container.streams.audio) if not s.disposition & _COVER]
+    for packet in splice(_demux(container, timed), may_restart(container)):
+        if packet.stream_index == stream.index:
+            yield packet
 
-    The last one is empty: it makes the decoder give what it holds back.
-    """
+
+def may_restart(container: InputContainer) -> bool:
+    """Whether time stamps may start again within such a container, so that a seek by time is no use."""
+    return bool(Flags(container.format.flags) & Flags.ts_discont)
+
+
+def _demux(container: InputContainer, streams: Sequence[Stream]) -> Iterator[Packet[Any]]:
+    """Yield the packets of `streams`, stepping over spots that cannot be read."""
     for _ in range(_DEMUX_ERRORS):
         try:
-            yield from container.demux(stream)
+            yield from (packet for packet in container.demux(*streams) if packet.size)
         except av.FFmpegError:
             continue
         return
@@ -170,19 +182,39 @@ def packets(container: InputContainer, stream: S) -> Iterator[Packet[S]]:
 def packets_from(container: InputContainer, stream: VideoStream, pts: int) -> Iterator[Packet[VideoStream]]:
     """Yield packets from a key frame at or before `pts` on, or from the first packet if there is none.
 
-    A seek lands where the file's index says, which may be late, and in a transport stream on any packet: so look at
-    what comes, and go back further while it is too late.
+    A seek lands where the file's index says, which may be late: so look at what comes, and go back further while it is
+    too late. A recorded broadcast is read from its start, since its time stamps may start again.
     """
+    if may_restart(container):
+        rewind(container, stream)
+        yield from packets(container, stream)
+        return
+    target = pts if stream.start_time is None else max(pts, stream.start_time)
     for margin_s in _SEEK_MARGINS_S:
-        try:
-            container.seek(pts - int(margin_s / stream.time_base), stream=stream)  # type: ignore[operator]
-        except av.FFmpegError:
+        if not _seek(container, stream, target, margin_s):
             continue
         found = packets(container, stream)
         key = next((packet for packet in found if packet.is_keyframe and packet.pts is not None), None)
-        if key is not None and key.pts is not None and key.pts <= pts:
+        if key is not None and key.pts is not None and key.pts <= target:
             yield key
             yield from found
             return
-    container.seek(stream.start_time or 0, stream=stream)
+    rewind(container, stream)
     yield from packets(container, stream)
+
+
+def rewind(container: InputContainer, stream: VideoStream) -> None:
+    """Go back to the first packet."""
+    # First to a time well before it: at its own time a transport stream's search ends behind it. But AVI refuses that.
+    for margin_s in (_SEEK_MARGINS_S[-1], 0):
+        if _seek(container, stream, stream.start_time or 0, margin_s):
+            return
+
+
+def _seek(container: InputContainer, stream: VideoStream, pts: int, margin_s: int) -> bool:
+    """Go to a key frame margin_s before `pts`; return whether the container could."""
+    try:
+        container.seek(pts - int(margin_s / (stream.time_base or Fraction(1))), stream=stream)
+    except av.FFmpegError:
+        return False
+    return True

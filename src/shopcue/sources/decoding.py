@@ -79,7 +79,7 @@ def decode(packets: Iterable[Packet[VideoStream]], stream: VideoStream, choice: 
     What cannot be decoded is left out.
     """
     decoder = _Decoder(stream)
-    marked = wanted(((packet, packet.pts) for packet in packets if packet.size), choice)
+    marked = wanted(((packet, packet.pts) for packet in packets), choice)
     for packet, is_wanted in marked:
         yield from decoder.update(packet, is_wanted)
     yield from decoder.flush()

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from av.audio.frame import AudioFrame
@@ -31,7 +32,17 @@ from av.video.stream import VideoStream
 
 from shopcue.errors import MediaError
 from shopcue.records import AudioChunk, Frame
-from shopcue.sources.containers import Clock, audio_stream, clock, open_media, packets, packets_from, video_stream
+from shopcue.sources.containers import (
+    Clock,
+    audio_stream,
+    clock,
+    may_restart,
+    open_media,
+    packets,
+    packets_from,
+    rewind,
+    video_stream,
+)
 from shopcue.sources.decoding import Choice, decode
 from shopcue.sources.pictures import Painter
 from shopcue.sources.sound import SoundTrack
@@ -74,18 +85,19 @@ def _undecodable(path: str | Path) -> MediaError:
 
 
 def _duration_s(container: InputContainer, stream: VideoStream, times: Clock) -> float:
-    """Return the end of the last picture or sound in seconds; read all packets where no header says it."""
+    """Return the end of the last picture or sound in seconds; read all packets where no header can be trusted."""
+    streams = [*container.streams.video, *container.streams.audio]
     ends = [
         float((s.start_time + s.duration) * s.time_base - times.zero)
-        for s in (*container.streams.video, *container.streams.audio)
+        for s in streams
         if s.start_time is not None and s.duration is not None and s.time_base is not None
     ]
-    if ends:
+    if ends and not may_restart(container):
         return max(ends)
-    if container.duration is not None:
+    if container.duration is not None and not may_restart(container):
         # A Matroska header counts from the container's own 0, as its time stamps do.
         return float(Fraction(container.duration, 1_000_000) - max(times.zero, Fraction(0)))
-    container.seek(stream.start_time or 0, stream=stream)
+    rewind(container, stream)
     stamped = (packet for packet in packets(container, stream) if packet.pts is not None)
     return max((times.time_s((p.pts or 0) + (p.duration or 0)) for p in stamped), default=0.0)
 
@@ -199,15 +211,15 @@ def read_audio(path: str | Path, rate_hz: int = 16000, chunk_s: float = 30.0) ->
             return
         times = clock(container, stream)
         track = SoundTrack(rate_hz, max(1, round(chunk_s * rate_hz)))
-        for packet in packets(container, stream):
+        for packet in chain(packets(container, stream), [None]):
             for frame in _decode_sound(stream, packet):
                 start_s = None if frame.pts is None else times.time_s(frame.pts)
                 yield from track.update(frame, start_s)
         yield from track.flush()
 
 
-def _decode_sound(stream: AudioStream, packet: Packet[AudioStream]) -> list[AudioFrame]:
+def _decode_sound(stream: AudioStream, packet: Packet[AudioStream] | None) -> list[AudioFrame]:
     try:
-        return stream.codec_context.decode(packet if packet.size else None)
+        return stream.codec_context.decode(packet)
     except FFmpegError:
         return []  # a damaged packet leaves a gap
