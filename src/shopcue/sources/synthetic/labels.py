@@ -146,7 +146,7 @@ def arch(canvas: Canvas, design: Design) -> None:
 def minimal(canvas: Canvas, design: Design) -> None:
     """Much empty space, a thin rule, a small illustration."""
     w, h = canvas.width, canvas.height
-    unit = min(w, 0.62 * h)
+    unit = min(w, 0.85 * h)
     _wordmark(canvas, design, 0.5 * w, 0.24 * h, 0.16 * unit, design.ink, 0.74 * w)
     canvas.polygon(
         [(0.3 * w, 0.325 * h), (0.7 * w, 0.325 * h), (0.7 * w, 0.332 * h), (0.3 * w, 0.332 * h)], design.accent

@@ -26,8 +26,9 @@ class Overlays:
     """Draws the platform's marks; each is painted once and kept until it changes."""
 
     def __init__(self, showings: Sequence[Showing], comments: Sequence[Comment], size: tuple[int, int]) -> None:
-        self._showings, self._comments, self._size = tuple(showings), tuple(comments), size
-        self._times = [comment.time_s for comment in comments]
+        self._showings, self._size = tuple(showings), size
+        self._comments = [comment for comment in comments if _drawable(comment.text)]
+        self._times = [comment.time_s for comment in self._comments]
         self._unit = size[1] / 540
         self._chat: tuple[int, Image] = (0, _sticker(1, 1, _WHITE, 0, 0))
         self._bubble: tuple[int, Image] = (-1, self._chat[1])
@@ -62,7 +63,7 @@ class Overlays:
 
     def _chat_row(self, comment: Comment) -> Image:
         user = f"{_drawable(comment.user)[:12] or 'guest'}  "
-        text = _drawable(comment.text)[:_CHAT_CHARACTERS] or "..."
+        text = _drawable(comment.text)[:_CHAT_CHARACTERS]
         height = 15 * self._unit
         user_px = text_mask(user, height, _PLAIN).shape[1] + round(0.5 * height)
         text_px = text_mask(text, height, _PLAIN).shape[1]

@@ -221,9 +221,8 @@ def _tube(design: Design) -> Solid:
     base = Canvas(wide, _TEXTURE_PX, design.paper)
     body = front(design, round(0.82 * wide), round(0.73 * _TEXTURE_PX))
     top, left = round(0.08 * _TEXTURE_PX), (wide - body.shape[1]) // 2
-    stretched = cv2.resize(body, (wide, body.shape[0]))
-    base.pixels[top : top + body.shape[0]] = stretched
-    base.pixels[top : top + body.shape[0], left : left + body.shape[1]] = body
+    beside = (left, wide - left - body.shape[1])
+    base.pixels[top : top + body.shape[0]] = cv2.copyMakeBorder(body, 0, 0, *beside, cv2.BORDER_REPLICATE)
     crimp = dark(design.paper, 0.12)
     base.polygon([(0, 0), (wide, 0), (wide, top), (0, top)], Gradient(light(crimp, 0.3), crimp))
     for x in range(0, wide, 7):
@@ -241,7 +240,7 @@ def _bag(width: float, puff: float, wrinkles: float, crimped_foot: bool) -> Call
         heights, widths = _profile(waist)
         depths = tuple(puff * max(1 - abs(2 * h - 0.9) ** 3, 0.05) for h in heights)
         wide = round(width * _TEXTURE_PX)
-        base = Canvas(wide, _TEXTURE_PX)
+        base = Canvas(wide, _TEXTURE_PX, design.paper)
         seam = 0.055 * _TEXTURE_PX
         printed = round(_TEXTURE_PX - seam * (1 + crimped_foot))
         base.pixels[round(seam) : round(seam) + printed] = front(design, wide, printed)

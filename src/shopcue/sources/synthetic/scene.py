@@ -164,7 +164,7 @@ class Scene:
         solid = self._solid(design)
         natural = _CARTON * self._size[1] * packages.tall(design) ** 0.7
         widest = _WIDEST * self._size[0] / packages.breadth(solid)
-        return max(24, round(float(min(natural, widest)) / 0.86))
+        return max(24, round(float(min(natural, widest)) / 0.9))
 
     def _rig_width(self, showing: Showing) -> float:
         return max(packages.breadth(self._solid(showing.design)), 0.5) * self._held_px(showing.design)

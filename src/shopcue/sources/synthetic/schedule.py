@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,7 +76,7 @@ class _Script:
         start_s = max(at_s, self.utterances[-1].end_s + 0.15 if self.utterances else 0.0)
         end_s = min(start_s + 0.4 + _WORD_S * len(text.split()), self._duration_s)
         if start_s < before_s and end_s - start_s > 0.5:
-            self.utterances.append(Utterance(round(start_s, 3), round(end_s, 3), text))
+            self.utterances.append(Utterance(round(start_s, 3), math.floor(end_s * 1000) / 1000, text))
 
 
 def spoken(showings: Sequence[Showing], duration_s: float, seed: int) -> tuple[Utterance, ...]:
@@ -114,9 +115,10 @@ def _said(price: str) -> str:
 
 
 _CHATTER = (
-    "hello from Porto 👋", "first time here", "love this ❤️", "the light is so nice today", "does it come in other sizes?",
-    "😂😂", "how long is shipping?", "can you hold it closer please", "hi from Turku!", "is that vegan?", "👍",
-    "what was the one before?", "add to cart!!", "同じのを買いました 😊", "how much is it?", "sound is a bit low",
+    "hello from Porto 👋", "first time here", "love this ❤️", "the light is so nice today", "😂😂", "👍",
+    "does it come in other sizes?", "how long is shipping?", "can you hold it closer please", "hi from Turku!",
+    "is that vegan?", "what was the one before?", "add to cart!!", "同じのを買いました 😊", "how much is it?",
+    "sound is a bit low",
 )  # fmt: skip
 _USERS = ("mira_k", "tobi88", "ann.li", "Jules", "nora", "paz_ok", "kenji", "Olu", "viewer417", "サキ")
 _HOSTILE = "<script>alert('hi')</script>"

@@ -99,7 +99,7 @@ def _floor_shadow(cover: Floats) -> Floats:
     foot = int(rows[-1])
     squeeze = np.array([[1, 0, 0.02 * side], [0, 0.1, foot - 0.012 * side - 0.1 * foot]], np.float32)
     flat = cv2.warpAffine(cover, squeeze, (side, side))
-    wide, near = cv2.GaussianBlur(flat, (0, 0), side / 40), cv2.GaussianBlur(flat, (0, 0), side / 130)
+    wide, near = cv2.GaussianBlur(flat, (0, 0), side / 30), cv2.GaussianBlur(flat, (0, 0), side / 80)
     return np.asarray(0.3 * wide + 0.3 * near, np.float32)
 
 

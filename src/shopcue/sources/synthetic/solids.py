@@ -20,7 +20,7 @@ _LIGHT = np.array([-0.42, 0.5, 0.76]) / np.linalg.norm([-0.42, 0.5, 0.76])
 _HALFWAY = _LIGHT + np.array([0, 0, 1])
 _HALF = _HALFWAY / np.linalg.norm(_HALFWAY)
 _CAMERA_DISTANCE = 5.0
-_MARGIN = 0.07
+_MARGIN = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +57,15 @@ def _rotation(yaw: float, pitch: float) -> NDArray[np.float64]:
     return np.asarray((tilt.T @ turn).T)
 
 
-def _project(points: NDArray[np.float64], height_px: int, half_width: float) -> Floats:
-    """Return pixels of 3-D points in perspective; y = 0..1 spans `height_px` less the margin."""
+def _scale(height_px: int, pitch: float, radius: float, near: float) -> float:
+    """Return pixels per unit so that a solid of height 1 fits, whatever its yaw; radius: of its foot."""
+    return height_px * (1 - 2 * _MARGIN) / (near * (math.cos(pitch) + 2 * radius * abs(math.sin(pitch))))
+
+
+def _project(points: NDArray[np.float64], height_px: int, width_px: int, scale: float) -> Floats:
+    """Return pixels of 3-D points in perspective, with the origin in the middle of the picture."""
     near = _CAMERA_DISTANCE / (_CAMERA_DISTANCE - points[..., 2])
-    scale = height_px * (1 - 2 * _MARGIN)
-    x = half_width * height_px + points[..., 0] * near * scale
+    x = width_px / 2 + points[..., 0] * near * scale
     y = height_px / 2 - points[..., 1] * near * scale
     return np.stack([x, y], -1).astype(np.float32)
 
@@ -70,8 +74,11 @@ def render_faces(faces: Sequence[Face], height_px: int, yaw: float, pitch: float
     """Return a convex solid of printed planes, each lit by how it lies to the light."""
     rotation = _rotation(yaw, pitch)
     solid = [np.array(face.corners) @ rotation for face in faces]
-    reach = max(float(np.abs(corners[:, 0]).max()) for corners in solid) * 1.12 + _MARGIN
-    width_px = math.ceil(2 * reach * height_px)
+    radius = max(math.hypot(x, z) for face in faces for x, _, z in face.corners)
+    near = _CAMERA_DISTANCE / (_CAMERA_DISTANCE - radius)
+    scale = _scale(height_px, pitch, radius, near)
+    reach = max(float(np.abs(corners[:, 0]).max()) for corners in solid) * near * scale
+    width_px = math.ceil(2 * (reach + _MARGIN * height_px))
     sheet = np.zeros((height_px, width_px, 4), np.uint8)
     order = np.argsort([corners[:, 2].mean() for corners in solid])
     for i in order:
@@ -80,7 +87,7 @@ def render_faces(faces: Sequence[Face], height_px: int, yaw: float, pitch: float
         normal /= np.linalg.norm(normal) + 1e-9
         eye = np.array([0, 0, _CAMERA_DISTANCE]) - corners.mean(0)
         if normal @ eye > 0:
-            _paste(sheet, texture, _project(corners, height_px, reach), _face_light(normal))
+            _paste(sheet, texture, _project(corners, height_px, width_px, scale), _face_light(normal))
     return sheet
 
 
@@ -116,8 +123,8 @@ def render_loft(body: Loft, height_px: int, yaw: float, pitch: float) -> Image:
     `y = h cos(pitch) - depth(h) cos(angle) sin(pitch)`: a few steps of a fixed point find it.
     """
     flat = 1.0 if body.wrapped else max(math.cos(yaw), 0.25)
-    reach = max(body.widths) * 1.04 + _MARGIN
-    width_px, scale = math.ceil(2 * reach * height_px), height_px * (1 - 2 * _MARGIN)
+    scale = _scale(height_px, pitch, max(body.depths), 1.0)
+    width_px = math.ceil(2 * (max(body.widths) * scale + _MARGIN * height_px))
     x = ((np.arange(width_px, dtype=np.float32) + 0.5 - width_px / 2) / scale / flat)[None]
     y = (0.5 - (np.arange(height_px, dtype=np.float32) + 0.5 - height_px / 2) / scale)[:, None]
     h = np.broadcast_to(y, (height_px, width_px)).astype(np.float32)

@@ -82,7 +82,7 @@ def _shelf(
         if x + picture.shape[1] > right:
             break
         # the picture's own margin hangs below the board
-        _stand(canvas.pixels, picture, round(x), round(floor + 0.05 * picture.shape[0]))
+        _stand(canvas.pixels, picture, round(x), round(floor + 0.035 * picture.shape[0]))
         x += picture.shape[1] * 0.95 + 0.012 * canvas.width
     for top, thick, tone in ((floor, 0.022, wood), (floor + 0.022 * high, 0.03, dark(wood, 0.6))):
         edge = [(left, top), (right, top), (right, top + thick * high), (left, top + thick * high)]
