@@ -42,6 +42,7 @@ _DEMUXERS = (
 )
 _PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"<?xml", b"<MPD", b"v=0")
 _DEMUX_ERRORS = 100  # unreadable spots after which the rest of a file is given up
+_ROUNDING_S = Fraction(1, 1_000_000)  # far above that of float seconds, below any frame's length
 _SEEK_MARGINS_S = (0, 1, 4, 16, 64)
 
 
@@ -67,8 +68,8 @@ class Clock:
         return lambda pts: (pts * a - b) // scale
 
     def pts(self, time_s: float | Fraction) -> int:
-        """Return the last pts that is not after `time_s`."""
-        return int((Fraction(time_s) + self.zero) // self.time_base)
+        """Return the last pts that is not after `time_s`; a time that `time_s` gave comes back to its own pts."""
+        return int((Fraction(time_s) + _ROUNDING_S + self.zero) // self.time_base)
 
 
 @contextmanager
@@ -123,7 +124,7 @@ def video_stream(container: InputContainer, path: str | Path) -> VideoStream:
     """Return the stream of moving pictures, ready to decode; raise MediaError if there is none."""
     streams = [stream for stream in container.streams.video if not stream.disposition & _COVER]
     if not streams:
-        held = "only sound" if container.streams.audio else "neither pictures nor sound"
+        held = "only sound" if container.streams.audio else "neither pictures nor sound (it may be cut short)"
         raise MediaError(f"{path} holds {held}, {EXPECTED} with moving pictures; give the file that has them")
     best = container.streams.best("video")
     stream = next((stream for stream in streams if stream is best), streams[0])

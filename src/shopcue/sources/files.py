@@ -98,8 +98,8 @@ def _duration_s(container: InputContainer, stream: VideoStream, times: Clock) ->
         # A Matroska header counts from the container's own 0, as its time stamps do.
         return float(Fraction(container.duration, 1_000_000) - max(times.zero, Fraction(0)))
     rewind(container, stream)
-    stamped = (packet for packet in packets(container, stream) if packet.pts is not None)
-    return max((times.time_s((p.pts or 0) + (p.duration or 0)) for p in stamped), default=0.0)
+    last = max((packet.pts for packet in packets(container, stream) if packet.pts is not None), default=0)
+    return times.time_s(last) + float(1 / (stream.average_rate or 25))
 
 
 def read_frames(

@@ -58,14 +58,15 @@ class SoundTrack:
         self._skip_n = round((self._start_s - at_s) * self._rate_hz)
         self._next_s = at_s
         self._form = form
-        self._resampler = AudioResampler("flt", "mono", self._rate_hz)
+        self._resampler = AudioResampler("fltp", None, self._rate_hz)
 
     def _keep(self, frame: AudioFrame | None) -> None:
         assert self._resampler is not None
         for out in self._resampler.resample(frame):
             if out is None:
                 continue
-            samples = out.to_ndarray().reshape(-1).astype(np.float32, copy=False)[self._skip_n :]
+            # The mean, which cannot leave [-1, 1]: the resampler's own mix makes loud stereo clip.
+            samples = out.to_ndarray().mean(axis=0, dtype=np.float32)[self._skip_n :]
             self._skip_n -= min(self._skip_n, out.samples)
             self._parts.append(np.clip(np.nan_to_num(samples, nan=0.0), -1, 1))
             self._held_n += len(samples)

@@ -24,21 +24,23 @@ def splice(packets: Iterable[Packet[Any]], may_restart: bool) -> Iterator[Packet
     """
     shifts = [Fraction(0)]  # seconds, of each part of the recording
     part: dict[int, int] = {}  # stream -> the part that it is in: streams reach a new one not quite at once
-    end_s: dict[int, Fraction] = {}  # stream -> where its last packet ends
+    last_s: dict[int, Fraction] = {}  # stream -> when its last packet started, on the running time
+    step_s: dict[int, Fraction] = {}  # stream -> how long that one lasts
     for packet in packets:
         stamp = packet.dts if packet.dts is not None else packet.pts
         if stamp is None:
             yield packet
             continue
-        stream = packet.stream_index
+        stream, raw_s = packet.stream_index, stamp * packet.time_base
         number = part.setdefault(stream, len(shifts) - 1)
-        raw_s = stamp * packet.time_base
-        leap_s = raw_s + shifts[number] - end_s.get(stream, raw_s + shifts[number])
+        leap_s = raw_s + shifts[number] - last_s.get(stream, raw_s + shifts[number])
         if leap_s < -_FALL_BACK_S or (may_restart and leap_s > _LONGEST_GAP_S):
             number = part[stream] = number + 1
             if number == len(shifts):
-                shifts.append(max(end_s.values()) - raw_s)
-        end_s[stream] = raw_s + shifts[number] + (packet.duration or 0) * packet.time_base
+                shifts.append(max(last_s[s] + step_s[s] for s in last_s) - raw_s)
+        else:
+            step_s[stream] = max(leap_s, Fraction(0))
+        last_s[stream] = raw_s + shifts[number]
         shift = round(shifts[number] / packet.time_base)
         if shift:
             packet.pts = None if packet.pts is None else packet.pts + shift
