@@ -1,0 +1,114 @@
+"""PyTorch -> ONNX -> int8, with a check that each step says the same as the one before.
+
+The exported graph takes uint8 RGB (N, S, S, 3), N free, and gives unit vectors (N, dim): preprocessing is inside, so no
+user of the file can get it wrong. The int8 graph is static (fixed scales) and per channel, with weights of seven bits:
+eight-bit products saturate on processors without VNNI, and the same weights must give the same vectors everywhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from shopcue.nets.backbones import PictureEncoder
+from shopcue.records import Floats
+
+Pixels = NDArray[np.uint8]
+OPSET = 18
+
+
+def export_encoder(encoder: PictureEncoder, path: Path, side_px: int) -> None:
+    """Write `encoder` to `path` as ONNX for pictures of `side_px`, any batch, and check the file against PyTorch."""
+    encoder.eval()
+    pixels = torch.randint(
+        0, 256, (2, side_px, side_px, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        draft = Path(folder) / path.name
+        torch.onnx.export(
+            encoder,
+            (pixels,),
+            str(draft),
+            input_names=["pixels"],
+            output_names=["embedding"],
+            dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+            opset_version=OPSET,
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+        _drop_traces(draft)
+        with torch.no_grad():
+            expected = encoder(pixels).numpy()
+        gap = largest_gap(expected, run(draft, pixels.numpy()))
+        if gap > 1e-4:
+            raise RuntimeError(f"the exported graph differs from PyTorch by {gap:.2g} in cosine, expected below 1e-4")
+        draft.replace(path)
+
+
+def quantize(source: Path, target: Path, calibration: Sequence[Pixels], *, seven_bits: bool = True) -> None:
+    """Write the static int8 twin of the ONNX file `source`; `calibration` is batches (N, S, S, 3) of real pictures."""
+    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+        prepared, draft = Path(folder) / "prepared.onnx", Path(folder) / target.name
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        quantize_static(
+            str(prepared),
+            str(draft),
+            _Calibration(calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Add", "Clip", "Gemm", "MatMul"],
+            per_channel=True,
+            reduce_range=seven_bits,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        _drop_traces(draft)
+        draft.replace(target)
+
+
+def run(path: Path, pixels: Pixels) -> Floats:
+    """Return what the file at `path` makes of `pixels`. uint8 (N, S, S, 3) -> float32 (N, dim)."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {session.get_inputs()[0].name: pixels})[0], np.float32)
+
+
+def largest_gap(expected: Floats, actual: Floats) -> float:
+    """Return the largest cosine distance between matching rows of unit vectors. (N, D), (N, D) -> float."""
+    return float((1 - np.einsum("nd,nd->n", expected, actual)).max())
+
+
+class _Calibration(CalibrationDataReader):
+    """Feeds batches of pixels to the calibration."""
+
+    def __init__(self, batches: Sequence[Pixels]) -> None:
+        self._batches: Iterator[Pixels] = iter(batches)
+
+    def get_next(self) -> dict[str, Pixels] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"pixels": batch}
+
+
+def _drop_traces(path: Path) -> None:
+    """Remove what the exporter noted about the machine it ran on: source lines, module paths."""
+    model = onnx.load(str(path))
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.metadata_props[:]
+    del model.graph.metadata_props[:]
+    model.doc_string = model.graph.doc_string = ""
+    onnx.save(model, str(path))
