@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +38,7 @@ class Design:
     @property
     def product_id(self) -> str:
         """What names the product in the feed and in the truth."""
-        return "-".join(f"{self.brand} {self.name}".lower().split())
+        return "-".join(re.findall("[a-z0-9]+", f"{self.brand} {self.name}".lower()))
 
     @property
     def title(self) -> str:

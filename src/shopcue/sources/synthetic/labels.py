@@ -151,7 +151,7 @@ def minimal(canvas: Canvas, design: Design) -> None:
     canvas.polygon(
         [(0.3 * w, 0.325 * h), (0.7 * w, 0.325 * h), (0.7 * w, 0.332 * h), (0.3 * w, 0.332 * h)], design.accent
     )
-    _illustrate(canvas, design, 0.5 * w, 0.52 * h, 0.2 * unit)
+    _illustrate(canvas, design, 0.5 * w, 0.51 * h, 0.17 * unit)
     y = _name(canvas, design, 0.5 * w, 0.72 * h, 0.08 * unit, design.ink, 0.74 * w)
     canvas.text(design.size, (0.5 * w, y + 0.02 * h), 0.05 * unit, design.accent, _CAPS)
 
@@ -197,7 +197,7 @@ def band(canvas: Canvas, design: Design) -> None:
     w, h = canvas.width, canvas.height
     unit = min(w, h)
     _wordmark(canvas, design, 0.5 * w, 0.15 * h, 0.2 * unit, design.ink, 0.84 * w)
-    _illustrate(canvas, design, 0.5 * w, 0.46 * h, 0.25 * unit)
+    _illustrate(canvas, design, 0.5 * w, 0.475 * h, 0.2 * unit)
     canvas.polygon(
         [(0, 0.7 * h), (w, 0.7 * h), (w, 0.9 * h), (0, 0.9 * h)], Gradient(design.ink, dark(design.ink, 0.25))
     )

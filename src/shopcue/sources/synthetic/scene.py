@@ -17,7 +17,7 @@ from shopcue.sources.synthetic.designs import Design
 from shopcue.sources.synthetic.overlays import Overlays
 from shopcue.sources.synthetic.schedule import Showing
 
-_CARTON = 0.62
+_CARTON = 0.67
 _WIDEST = 0.5
 _YAW_STEP = 0.04
 _ENTER_S, _LEAVE_S = 0.75, 0.6
@@ -65,7 +65,7 @@ class Scene:
         self._hands: dict[tuple[bool, bool], hands.Hand] = {}
         rng = np.random.default_rng((seed, 5))
         self._phases = rng.uniform(0, 2 * np.pi, 16)
-        grain = rng.normal(0, 1.7, (size[1] + 64, size[0] + 64, 3))
+        grain = rng.normal(0, 1.25, (size[1] + 64, size[0] + 64, 3))
         self._grain = (128 + grain).clip(0, 255).astype(np.uint8)
 
     def product_at(self, time_s: float) -> str | None:
@@ -218,7 +218,8 @@ def _affine(rig: Rig, pose: Pose) -> NDArray[np.float64]:
 
 def _grip(held: Image, hand: hands.Hand, left: bool) -> Rig:
     """Return the package between palm and thumb, with the shadows that they throw on each other."""
-    row = round(0.68 * held.shape[0])
+    _, top, _, tall = cv2.boundingRect(held[..., 3])
+    row = round(top + 0.68 * tall)
     filled = np.flatnonzero(held[row, :, 3] > 128)
     edge = int(filled[0] if left else filled[-1]) if len(filled) else held.shape[1] // 2
     hx, hy = (round(v) for v in hand.origin)

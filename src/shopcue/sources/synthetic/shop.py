@@ -14,12 +14,13 @@ from PIL import Image as Picture
 from shopcue.errors import FeedError, OutputError
 from shopcue.records import Floats, Image
 from shopcue.sources.synthetic.designs import DESIGNS, Design, choose
-from shopcue.sources.synthetic.packages import Solid, build, render, tall
+from shopcue.sources.synthetic.packages import build, render, tall
 from shopcue.sources.synthetic.solids import Loft
 
 _COLUMNS = ("id", "title", "category", "price", "link", "image_link", "description", "brand")
 _PACKSHOT_PX = 800
 _WIDEST = 0.88
+_PITCH = 0.18
 _FEED_LIMIT_BYTES = 1 << 20
 
 
@@ -47,10 +48,10 @@ def packshot(design: Design, side_px: int = _PACKSHOT_PX) -> Image:
     solid = build(design)
     # boxes show a side, as shops have it; the label of a round thing faces the viewer
     yaw = 0.0 if isinstance(solid, Loft) else -0.3
-    height = round(side_px * (0.66 + 0.2 * min(tall(design), 1)))
-    cut = _cut_out(solid, height, yaw)
-    if cut.shape[1] > _WIDEST * side_px:
-        cut = _cut_out(solid, int(height * _WIDEST * side_px / cut.shape[1]), yaw)
+    rough = _cut_out(render(solid, 200, yaw, _PITCH))
+    tallest = side_px * (0.62 + 0.22 * min(tall(design), 1))
+    grow = min(tallest / rough.shape[0], _WIDEST * side_px / rough.shape[1])
+    cut = _cut_out(render(solid, round(200 * grow), yaw, _PITCH, oversample=2))
     sheet = np.full((side_px, side_px, 3), 255, np.float32)
     y, x = (side_px - cut.shape[0]) // 2, (side_px - cut.shape[1]) // 2
     cover = np.zeros((side_px, side_px), np.float32)
@@ -61,8 +62,7 @@ def packshot(design: Design, side_px: int = _PACKSHOT_PX) -> Image:
     return np.clip(sheet, 0, 255).astype(np.uint8)
 
 
-def _cut_out(solid: Solid, height: int, yaw: float) -> Image:
-    picture = render(solid, height, yaw, pitch=0.18, oversample=2)
+def _cut_out(picture: Image) -> Image:
     x, y, wide, high = cv2.boundingRect(picture[..., 3])
     return picture[y : y + high, x : x + wide]
 

@@ -153,7 +153,7 @@ def _write_video(
 
 
 def _video_stream(container: OutputContainer, size: tuple[int, int], fps: int) -> VideoStream:
-    stream = container.add_stream("libx264", rate=fps, options={"preset": "superfast", "crf": "21"})
+    stream = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "23"})
     stream.width, stream.height, stream.pix_fmt = size[0], size[1], "yuv420p"
     stream.codec_context.gop_size = 2 * fps
     # say which matrix OpenCV makes the colours with (BT.601, limited range), else players guess by the height
