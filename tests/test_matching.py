@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 
-from shopcue.matching import CohortNorm, Sight, candidates, see, visual_features
+from shopcue.matching import CohortNorm, Sight, candidates, fit_logit, see, visual_features
 
 
 @given(seed=st.integers(0, 1000), products=st.integers(1, 7))
@@ -40,3 +43,23 @@ def test_candidates_are_the_best_in_order(seed: int, count: int) -> None:
     similarity = np.random.default_rng(seed).normal(size=9).astype(np.float32)
     chosen = candidates(Sight(similarity, np.zeros(9, np.int64)), count)
     assert chosen == sorted(range(9), key=lambda p: -similarity[p])[: min(count, 9)]
+
+
+def test_the_logit_is_fitted_as_a_general_optimiser_fits_it() -> None:
+    rng = np.random.default_rng(5)
+    features = rng.normal(0, 1, (80, 4, 3)).astype(np.float32)
+    features[:, :, 0] = 1
+    shown = rng.integers(-1, 4, 80)
+    offset = rng.normal(0, 1, (80, 4)).astype(np.float32)
+
+    def loss(weights: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+        total = 0.0
+        for x, known, right in zip(features.astype(np.float64), offset, shown, strict=True):
+            logit = np.append(x @ weights + known, 0.0)  # 'none' is last, which is where -1 points
+            total += float(logsumexp(logit) - logit[right])
+        return total / 80 + 0.01 / 2 * float(weights @ weights)
+
+    best = minimize(loss, np.zeros(3), method="BFGS")
+    fitted = fit_logit(features, shown.astype(np.int64), offset, decay=0.01)
+    np.testing.assert_allclose(fitted, best.x, atol=2e-3)
+    assert loss(fitted.astype(np.float64)) == pytest.approx(best.fun, abs=1e-6)

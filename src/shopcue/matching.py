@@ -12,6 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import logsumexp
 
 from shopcue.records import Floats, Indices
 
@@ -90,6 +93,33 @@ def candidates(sight: Sight, count: int) -> list[int]:
         return []
     top = np.argpartition(-sight.similarity, count - 1)[:count]
     return [int(p) for p in top[np.argsort(-sight.similarity[top], kind="stable")]]
+
+
+def fit_logit(features: Floats, shown: Indices, offset: Floats | None = None, decay: float = 1e-2) -> Floats:
+    """Return the weights of the conditional logit: those that make what was shown most likely.
+
+    features: float32 (M, P, F), of each product at each moment. shown: int64 (M,), which one is shown, -1 for none.
+    offset: float32 (M, P), log odds that are there already, such as those of the pictures when words are weighed.
+    decay: of the L2 penalty beside the mean log likelihood. The loss is convex, so there is one answer.
+    """
+    x = features.astype(np.float64)
+    moments = len(x)
+    known = np.zeros(x.shape[:2]) if offset is None else offset.astype(np.float64)
+    rows = np.flatnonzero(shown >= 0)
+    seen = np.zeros(x.shape[2]) + x[rows, shown[rows]].sum(axis=0)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        logit = np.concatenate([x @ weights + known, np.zeros((moments, 1))], axis=1)  # 'none' is last
+        normaliser = logsumexp(logit, axis=1)
+        probability = np.exp(logit[:, :-1] - normaliser[:, None])
+        value = (
+            normaliser.sum() - seen @ weights - known[rows, shown[rows]].sum()
+        ) / moments + decay / 2 * weights @ weights
+        slope = (np.einsum("mp,mpf->f", probability, x) - seen) / moments + decay * weights
+        return float(value), slope
+
+    found = minimize(loss, np.zeros(x.shape[2]), jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-12})
+    return np.asarray(found.x, np.float32)
 
 
 def _margin(values: Floats) -> Floats:

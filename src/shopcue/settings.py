@@ -44,7 +44,7 @@ class Matching:
 
     text_weight: float = 1.0
     comment_weight: float = 1.0
-    verify: int = 3
+    verify: int = 6
 
     def __post_init__(self) -> None:
         _within("matching.text_weight", self.text_weight, 0, 100)

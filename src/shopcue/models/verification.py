@@ -56,7 +56,7 @@ class GeometricVerifier:
         gallery: Gallery,
         *,
         frame_side_px: int = 480,
-        frame_points: int = 500,
+        frame_points: int = 600,
         picture_points: int = 800,
         ratio: float = 0.85,
         tolerance_px: float = 6.0,
@@ -98,10 +98,11 @@ class GeometricVerifier:
         if len(picture.points) < 2:
             return None
         similarity = picture.descriptors @ frame.descriptors.T
-        second, first = np.argpartition(similarity, -2, axis=1)[:, -2:].T
-        rows = np.arange(len(similarity))
+        rows, first = np.arange(len(similarity)), similarity.argmax(axis=1)
+        best = similarity[rows, first]
+        similarity[rows, first] = -1.0
         # Unit vectors: a squared distance is 2 - 2 cos; Lowe's ratio is between distances.
-        near, next_near = 2 - 2 * similarity[rows, first], 2 - 2 * similarity[rows, second]
+        near, next_near = 2 - 2 * best, 2 - 2 * similarity.max(axis=1)
         kept = near < self._ratio**2 * next_near
         # Many points of a picture on one point of the frame is texture, not print: the closest one stays.
         order = np.flatnonzero(kept)[np.argsort(near[kept], kind="stable")]

@@ -1,0 +1,191 @@
+"""Learn the weights of the score on composed lives, and say how good they are on lives that were not used.
+
+    python runs/calibration.py DATA LIVES... [--encoder FILE] [--ship]
+
+DATA is the folder of the training data (grocery/, clothing/, video/), LIVES are folders with live.mp4, catalog.csv,
+speech.vtt, comments.jsonl and truth.json. The products that LIVES show must be unknown to the encoder, or the weights
+trust it too much: give the encoder of the product split, and --ship to store the weights for the shipped one.
+
+Protocol: 2 frames a second; every live is scored with weights learnt on the others (leave one out); f1_50 over all
+lives together. The lives are semi-synthetic: real photos and backgrounds, a simulated camera hand, a synthetic voice.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from shopcue.catalog.exact import build_gallery
+from shopcue.catalog.feeds import read_feed
+from shopcue.data.clothing import read_garments
+from shopcue.data.grocery import read_classes, read_photos
+from shopcue.evaluation import Truth, read_truth
+from shopcue.focusing import Focuser
+from shopcue.matching import FEATURES, Calibration, fit_logit
+from shopcue.mentions import Mentions
+from shopcue.metrics.focuses import FocusScores, Video, score_focuses
+from shopcue.models.calibration import TrainedCalibration, write_calibration
+from shopcue.models.hub import INDEX
+from shopcue.models.image import HouseEncoder, ImageEncoder
+from shopcue.models.text import LexicalMatcher
+from shopcue.pipeline import Looker, detect
+from shopcue.records import Catalog, Floats, Focus, Frame, Image, Indices, Match
+from shopcue.sources.comments import read_comments
+from shopcue.sources.files import read_frames
+from shopcue.sources.subtitles import read_subtitles
+
+SEED = 0
+COHORT = {"goods": 120, "garments": 60, "frames a clip": 16}
+WINDOWS_A_PICTURE = 4
+VERIFY = 6
+SIDE_PX = 640
+
+
+@dataclass(frozen=True)
+class Live:
+    """A live as features: what `Looker.features` and `Mentions` say at each of its T moments."""
+
+    name: str
+    catalog: Catalog
+    times_s: list[float]
+    visual: Floats  # (T, P, F)
+    words: Floats  # (T, P, 2): speech, comments
+    boxes: list[Floats]
+    shown: Indices  # (T,)
+    truth: Truth
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("lives", type=Path, nargs="+")
+    parser.add_argument("--encoder", type=Path, help="the encoder of the product split (default: the shipped one)")
+    parser.add_argument("--ship", action="store_true", help="write the weights for the shipped encoder")
+    arguments = parser.parse_args()
+    encoder = HouseEncoder(arguments.encoder)
+    cohort = embed_cohort(arguments.data, encoder)
+    lives = [read_live(folder, encoder, cohort) for folder in arguments.lives]
+    report(lives)
+    if arguments.ship:
+        shipped = HouseEncoder()
+        calibration = fit(lives)
+        write_calibration(
+            TrainedCalibration(shipped.fingerprint, calibration, embed_cohort(arguments.data, shipped)), INDEX.parent
+        )
+        print("shipped:", dict(zip(FEATURES, calibration.visual.round(3).tolist(), strict=True)), calibration.text)
+
+
+def cohort_pictures(data: Path, rng: np.random.Generator) -> Iterator[Image]:
+    """Yield pictures that show nothing of any user's shop: loose fruit and vegetables, garments, clips of real life."""
+    packaged = {c.class_id for c in read_classes(data / "grocery") if c.packaged}
+    goods = [photo.path for photo in read_photos(data / "grocery") if photo.class_id not in packaged]
+    garments = [photo.path for photo in read_garments(data / "clothing", "test")]
+    for paths, count in ((goods, COHORT["goods"]), (garments, COHORT["garments"])):
+        for index in rng.choice(len(paths), count, replace=False):
+            picture = cv2.cvtColor(cv2.imread(str(paths[index])), cv2.COLOR_BGR2RGB)
+            factor = min(1.0, SIDE_PX / max(picture.shape))
+            yield cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    for clip in sorted((data / "video").rglob("*.mp4")):
+        frames = [frame.image for frame in read_frames(clip, 1.0, SIDE_PX)]
+        for index in np.linspace(0, len(frames) - 1, min(COHORT["frames a clip"], len(frames))):
+            yield frames[int(index)]
+
+
+def embed_cohort(data: Path, encoder: ImageEncoder) -> Floats:
+    """Return the embeddings of some windows of each cohort picture, float32 (K, D)."""
+    rng = np.random.default_rng(SEED)
+    vectors = []
+    for picture in cohort_pictures(data, rng):
+        rows = detect([Frame(0.0, picture)], encoder)[0].vectors
+        vectors.append(rows[rng.choice(len(rows), WINDOWS_A_PICTURE, replace=False)])
+    return np.concatenate(vectors)
+
+
+def read_live(folder: Path, encoder: ImageEncoder, cohort: Floats) -> Live:
+    """Return a live as features."""
+    gallery, _ = build_gallery(read_feed(folder / "catalog.csv"), encoder)
+    truth = read_truth(folder / "truth.json")
+    nothing = Calibration(np.zeros(len(FEATURES), np.float32), 0.0, 0.0)
+    looker = Looker(gallery, TrainedCalibration(encoder.fingerprint, nothing, cohort), VERIFY)
+    times_s, visual, boxes = [], [], []
+    for frame in read_frames(folder / "live.mp4", 2.0, SIDE_PX):
+        features, places = looker.features(frame, detect([frame], encoder)[0])
+        times_s.append(frame.time_s)
+        visual.append(features)
+        boxes.append(places)
+    mentions = Mentions(LexicalMatcher(gallery.catalog))
+    for said in [*read_subtitles(folder / "speech.vtt"), *read_comments(folder / "comments.jsonl")]:
+        mentions.update(said)
+    words = [np.stack([mentions.utterances_at(t), mentions.comments_at(t)], axis=1) for t in times_s]
+    position = gallery.catalog.position
+    shown = [next((position[s.product_id] for s in truth.focuses if s.start_s <= t < s.end_s), -1) for t in times_s]
+    print(f"{folder.name}: {len(times_s)} moments", flush=True)
+    return Live(folder.name, gallery.catalog, times_s, np.stack(visual), np.stack(words), boxes, np.array(shown), truth)
+
+
+def fit(lives: Sequence[Live]) -> Calibration:
+    """Learn the visual weights without words, then what words add to them: speech may be absent."""
+    most = max(len(live.catalog) for live in lives)
+    visual, words, absent = (
+        np.concatenate([_widened(part, most, fill) for part in parts])
+        for parts, fill in (
+            ([live.visual for live in lives], 0.0),
+            ([live.words for live in lives], 0.0),
+            # Shops differ in size: where one has no more products, nothing can be shown.
+            ([np.zeros((len(live.times_s), len(live.catalog), 1), np.float32) for live in lives], -1000.0),
+        )
+    )
+    shown = np.concatenate([live.shown for live in lives])
+    weights = fit_logit(visual, shown, offset=absent[..., 0])
+    text, comments = fit_logit(words, shown, offset=absent[..., 0] + visual @ weights)
+    return Calibration(weights, float(text), float(comments))
+
+
+def _widened(part: Floats, products: int, fill: float) -> Floats:
+    """Return (T, P, F) with more products, whose values are `fill`."""
+    return np.pad(part, ((0, 0), (0, products - part.shape[1]), (0, 0)), constant_values=fill)
+
+
+def decode(live: Live, calibration: Calibration, *, spoken: bool, switch_nats: float, lag_s: float) -> list[Focus]:
+    """Return the focuses that given weights find."""
+    focuser = Focuser(live.catalog, switch_nats=switch_nats, max_delay_s=lag_s)
+    focuses = []
+    for k, time_s in enumerate(live.times_s):
+        visual = live.visual[k] @ calibration.visual
+        text = live.words[k] @ np.array([calibration.text, calibration.comments], np.float32) * spoken
+        nothing = np.zeros_like(visual)
+        score = (visual + text).astype(np.float32)
+        focuses += focuser.update(Match(time_s, visual, text.astype(np.float32), nothing, score, live.boxes[k]))
+    return focuses + focuser.finish(live.truth.duration_s)
+
+
+def report(lives: Sequence[Live]) -> None:
+    """Print scores by leave one out."""
+    held_out = [fit([other for other in lives if other is not live] or [live]) for live in lives]
+
+    def score(**how: float | bool) -> FocusScores:
+        return score_focuses(
+            [
+                Video(live.truth.focuses, decode(live, weights, **how), live.truth.duration_s)  # type: ignore[arg-type]
+                for live, weights in zip(lives, held_out, strict=True)
+            ]
+        )
+
+    print("| speech | switch_nats | lag_s | f1_50 | frame_acc | false_h | start_ms |\n|---|---|---|---|---|---|---|")
+    for spoken in (False, True):
+        for switch_nats, lag_s in ((8, 120), (14, 120), (20, 120), (14, 2), (14, 4), (14, 8)):
+            s = score(spoken=spoken, switch_nats=float(switch_nats), lag_s=float(lag_s))
+            print(
+                f"| {'given' if spoken else 'none'} | {switch_nats} | {lag_s} | {s.f1_50:.3f} | {s.frame_acc:.3f} |"
+                f" {s.false_h:.1f} | {s.start_ms} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

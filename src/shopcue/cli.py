@@ -1,0 +1,245 @@
+"""The command line: thin faces of functions that a program can call as well.
+
+Exit 0: done. Exit 2: bad input, with one line `error: ...` on stderr that says what came, what was expected and what to
+do. Exit 1: a fault of ours. Answers go to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import shopcue
+from shopcue.errors import ScoreError, ShopcueError
+from shopcue.exports import one_line
+from shopcue.progress import ProgressLines
+
+_UsageError = typer.BadParameter.__mro__[2]
+"""What typer raises for every mistake on the command line; it is exported under no name of its own."""
+
+app = typer.Typer(
+    name="shopcue",
+    help="Finds which product of a shop is on screen in a video or a live stream, and when.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+evaluations = typer.Typer(help="Score predictions against the truth, by a named protocol.", no_args_is_help=True)
+app.add_typer(evaluations, name="eval")
+catalogs = typer.Typer(help="Look after the shop's products.", no_args_is_help=True)
+app.add_typer(catalogs, name="catalog")
+
+Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The video file.", show_default=False)]
+CatalogFeed = Annotated[
+    Path,
+    typer.Option(
+        metavar="FEED",
+        help="The shop's products: CSV, TSV, JSONL, Merchant XML, Shopify CSV or JSON, or a folder of pictures.",
+        show_default=False,
+    ),
+]
+Speech = Annotated[
+    str, typer.Option(metavar="auto|none|FILE", help="Recognise speech, go without, or read a .vtt or .srt file.")
+]
+Comments = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Viewers' comments: JSONL, chat-downloader JSON or danmaku XML.")
+]
+Config = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="A TOML file of settings; see docs/configuration.md.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+) -> None:
+    """Finds which product of a shop is on screen in a video or a live stream, and when."""
+    if version:
+        typer.echo(f"shopcue {shopcue.__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def match(
+    video: Video,
+    catalog: CatalogFeed,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the results.", show_default=False)],
+    speech: Speech = "auto",
+    comments: Comments = None,
+    method: Annotated[str, typer.Option(metavar="auto|one-stage", help="How products are found in a frame.")] = "auto",
+    config: Config = None,
+) -> None:
+    """Find which product of a feed is on screen in a video, and when."""
+    from shopcue import commands
+
+    with ProgressLines() as progress:
+        matched = commands.match(
+            video,
+            catalog,
+            out,
+            speech=speech,
+            comments=comments,
+            method=method,
+            config=config,
+            update=progress.update,
+            note=progress.note,
+        )
+    for line in commands.summary(matched):
+        typer.echo(line)
+    typer.echo(f"report: {out / 'report.html'}")
+
+
+@app.command()
+def search(
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos to look up.", show_default=False)],
+    catalog: CatalogFeed,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to name.")] = 10,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Find the products of a feed that a photo shows."""
+    from shopcue import commands
+
+    with ProgressLines() as progress:
+        for answer in commands.search(images, catalog, k, config=config, update=progress.update):
+            if as_json:
+                results = [{"product_id": p, "score": round(score, 6)} for p, score in answer.results]
+                typer.echo(json.dumps({"query": answer.query, "results": results}, ensure_ascii=False))
+            else:
+                typer.echo(one_line(answer.query))
+                for product_id, score in answer.results:
+                    typer.echo(f"  {score:6.3f}  {one_line(product_id)}")
+
+
+@catalogs.command("check")
+def catalog_check(
+    feed: Annotated[Path, typer.Argument(metavar="FEED", help="The feed to read.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Read a feed and its pictures, and say what is wrong with which item."""
+    from shopcue import commands
+
+    with ProgressLines() as progress:
+        items = commands.check_catalog(feed, update=progress.update)
+    for item in items:
+        if as_json:
+            typer.echo(json.dumps(asdict(item), ensure_ascii=False))
+        elif item.status != "ok":
+            typer.echo(f"{item.status:<8} row {item.row}  {one_line(item.product_id)}: {one_line(item.reason)}")
+    if not as_json:
+        counts = Counter(item.status for item in items)
+        typer.echo(", ".join(f"{counts[status]} {status}" for status in ("ok", "partial", "refused")))
+
+
+@evaluations.command("focuses")
+def eval_focuses(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="TRUTH PRED...", help="Pairs of truth.json and focuses.json.", show_default=False),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Score focuses.json files against the truth, all videos together."""
+    from shopcue import commands
+
+    if len(files) % 2:
+        raise ScoreError(f"{len(files)} files came, expected pairs: TRUTH PRED [TRUTH PRED ...]")
+    scores = commands.evaluate_focuses(list(zip(files[::2], files[1::2], strict=True)))
+    if as_json:
+        typer.echo(json.dumps(asdict(scores)))
+        return
+    for name, value in asdict(scores).items():
+        typer.echo(f"{name:<10} {'-' if value is None else round(value, 3)}")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for everything that is made.")] = Path("demo"),
+    duration: Annotated[float, typer.Option(min=10, max=3600, help="Seconds of the show.")] = 90.0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws another shop and show.")] = 0,
+) -> None:
+    """Draw a shop and a show, find the products in it, and score the answer against what was drawn."""
+    from shopcue import commands
+
+    with ProgressLines() as progress:
+        done = commands.demo(out, duration_s=duration, seed=seed, update=progress.update, note=progress.note)
+    for line in commands.summary(done.matched):
+        typer.echo(line)
+    typer.echo(
+        f"against what was drawn: f1_50 {done.scores.f1_50:.2f}, {done.scores.frame_acc:.0%} of the timeline right"
+    )
+    typer.echo(f"report: {done.report}")
+
+
+@app.command()
+def bench(
+    video: Annotated[Path | None, typer.Argument(metavar="[VIDEO]", help="A video; a drawn show without.")] = None,
+    catalog: Annotated[Path | None, typer.Option(metavar="FEED", help="Its shop's feed.")] = None,
+    truth: Annotated[Path | None, typer.Option(metavar="FILE", help="What it really shows: truth.json.")] = None,
+    speech: Annotated[str, typer.Option(metavar="none|FILE", help="Go without speech, or read a .vtt.")] = "none",
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Run this pipeline beside the naive way (whole frame, nearest picture, never none) in one run."""
+    from shopcue import commands
+
+    with ProgressLines() as progress:
+        contests = commands.bench(video, catalog, truth, speech=speech, config=config, update=progress.update)
+    if as_json:
+        typer.echo(json.dumps([asdict(contest) for contest in contests]))
+        return
+    typer.echo(f"{'':<10} {'f1_50':>6} {'frames':>7} {'false/h':>8} {'x real time':>12}")
+    for contest in contests:
+        s = contest.scores
+        typer.echo(f"{contest.name:<10} {s.f1_50:>6.2f} {s.frame_acc:>7.2f} {s.false_h:>8.1f} {contest.speed:>12.1f}")
+
+
+@app.command()
+def models(as_json: AsJson = False) -> None:
+    """List the networks, their fingerprints, and where their weights were found."""
+    from shopcue import commands
+
+    for model in commands.list_models():
+        if as_json:
+            typer.echo(json.dumps(asdict(model)))
+        else:
+            typer.echo(f"{model.name:<12} {model.fingerprint:<44} {model.source}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        code = app(args=arguments, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except _UsageError as error:
+        if not error.format_message():  # no command was given: the help has been shown
+            return 2
+        return _refuse(f"{error.format_message()} See: shopcue --help")
+    except ShopcueError as error:
+        return _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our answers has left (`| head`): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _refuse(message: str) -> int:
+    print(f"error: {one_line(message)}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

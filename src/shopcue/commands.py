@@ -1,0 +1,402 @@
+"""Each command of the command line as a function: checks everything that is cheap to check, then works, then writes.
+
+A bad argument costs no time and leaves no trace: nothing is written before all input has been read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shopcue import exports, report
+from shopcue.catalog.cache import EmbeddingCache
+from shopcue.catalog.exact import build_gallery
+from shopcue.catalog.feeds import ItemReport, read_feed
+from shopcue.catalog.fetch import HttpFetcher
+from shopcue.catalog.pictures import load_picture, shrink
+from shopcue.errors import SettingsError, WeightsError
+from shopcue.evaluation import naive_focuses, read_truth
+from shopcue.exports import read_focuses
+from shopcue.focusing import probabilities
+from shopcue.metrics.focuses import FocusScores, Span, score_focuses
+from shopcue.metrics.focuses import Video as Scored
+from shopcue.models.calibration import TrainedCalibration, read_calibration
+from shopcue.models.hub import find_weights
+from shopcue.models.image import ENCODERS, ImageEncoder
+from shopcue.models.text import LexicalMatcher
+from shopcue.pipeline import Looker, Session, Update, Words, detect, find_focuses
+from shopcue.records import Focus, Frame, Gallery, Utterance
+from shopcue.settings import Models, Settings, read_settings
+from shopcue.sources import synthetic
+from shopcue.sources.comments import read_comments
+from shopcue.sources.files import VideoInfo, frames_at, probe, read_audio, read_frames
+from shopcue.sources.subtitles import read_subtitles
+from shopcue.speech import find_recogniser, transcribe
+
+METHODS = ("auto", "one-stage")
+
+_REPORT_SIDE_PX = 640
+
+Note = Callable[[str], None]
+"""Takes one line that the user should know."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """A feed that has been read and embedded."""
+
+    gallery: Gallery
+    report: tuple[ItemReport, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """What `match` found: the focuses in order of start, and what they were found with."""
+
+    focuses: tuple[Focus, ...]
+    video: VideoInfo
+    shop: Shop
+    models: dict[str, str]
+    options: dict[str, object]
+
+    @property
+    def document(self) -> exports.FocusDocument:
+        """The same as every export writes it."""
+        return exports.FocusDocument(self.video.path, self.video.duration_s, self.models, self.focuses)
+
+
+def match(
+    video: str | Path,
+    catalog: str | Path,
+    out: str | Path | None = None,
+    *,
+    speech: str = "auto",
+    comments: str | Path | None = None,
+    method: str = "auto",
+    config: Settings | str | Path | None = None,
+    update: Update | None = None,
+    note: Note | None = None,
+) -> Matched:
+    """Find which product of a feed is on screen in a video, and when; write the results where `out` is given.
+
+    speech: auto, none, or the path of a .vtt or .srt file. method: auto or one-stage. update: called with what is
+    being done and how far it is. note: called with lines for the user. Raises a ShopcueError for bad input.
+    """
+    if method not in METHODS:
+        raise SettingsError(f"the method is {method!r}, expected one of {', '.join(METHODS)}")
+    note = note or (lambda line: None)
+    settings = _settings(config)
+    info = probe(video)
+    words = Words(_given_speech(speech), read_comments(Path(comments)) if comments is not None else ())
+    if out is not None:
+        exports.check_writable(out)
+    encoder = make_encoder(settings.models)
+    shop = open_shop(catalog, encoder, update=update)
+    models = {"image": encoder.fingerprint, "text": "lexical"}
+    if speech == "auto":
+        heard, models["speech"] = _recognise(info, shop, update, note)
+        words = Words(heard, words.comments)
+    focuses = find_focuses(
+        make_session(shop.gallery, encoder, settings),
+        read_frames(video, settings.sampling.rate_hz, settings.sampling.max_side_px),
+        encoder,
+        words,
+        info.duration_s,
+        update,
+    )
+    options = {"speech": speech, "comments": str(comments or "none"), "method": method, **_changed(settings)}
+    matched = Matched(tuple(focuses), info, shop, models, options)
+    if out is not None:
+        write_match(matched, Path(out))
+    return matched
+
+
+def write_match(matched: Matched, out: Path) -> list[Path]:
+    """Write every export and report.html into `out`; nothing appears there before all of it is complete."""
+    document, gallery = matched.document, matched.shop.gallery
+    first_picture = {
+        p.product_id: gallery.pictures[np.argmax(gallery.owner == i)] for i, p in enumerate(gallery.catalog)
+    }
+    page = report.render_report(
+        document,
+        out,
+        products=gallery.catalog.products,
+        pictures=first_picture,
+        frames=frames_at(matched.video.path, report.frame_times(document), _REPORT_SIDE_PX),
+        options=matched.options,
+    )
+    return exports.write_all(document, out, {"report.html": page})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What `search` found for one photo: (product id, probability) of the best products, best first."""
+
+    query: str
+    results: tuple[tuple[str, float], ...]
+
+
+def search(
+    images: Sequence[str | Path],
+    catalog: str | Path,
+    k: int = 10,
+    *,
+    config: Settings | str | Path | None = None,
+    update: Update | None = None,
+) -> Iterator[Answer]:
+    """Yield, for each photo, the k products of a feed that it most likely shows.
+
+    A photo is looked at as a moment of a video is: as a whole and in closer windows, and the best candidates are
+    verified. Raises a ShopcueError for bad input: for the feed before the first answer, for a photo in its turn.
+    """
+    settings = _settings(config)
+    for image in images:
+        load_picture(Path(image).name, Path(image).parent)  # a photo that cannot be read ends it before the long work
+    encoder = make_encoder(settings.models)
+    shop = open_shop(catalog, encoder, update=update)
+    looker = Looker(shop.gallery, trained_for(encoder), max(settings.matching.verify, k))
+    for image in images:
+        picture = shrink(load_picture(Path(image).name, Path(image).parent).image, settings.sampling.max_side_px)
+        frame = Frame(0.0, picture)
+        seen = looker.look(frame, detect([frame], encoder)[0])
+        chances = probabilities(seen.visual)
+        best = np.argsort(-seen.visual, kind="stable")[:k]
+        products = shop.gallery.catalog.products
+        yield Answer(str(image), tuple((products[p].product_id, float(chances[p])) for p in best))
+
+
+def make_encoder(models: Models) -> ImageEncoder:
+    """Return the image encoder of the settings: one of the names in `ENCODERS`, or an ONNX file by its path."""
+    threads = models.threads or None
+    if models.image in ENCODERS and models.image != "onnx":
+        return ENCODERS[models.image](threads=threads)
+    if models.image.endswith(".onnx"):
+        return ENCODERS["onnx"](Path(models.image), threads)
+    names = ", ".join(sorted(set(ENCODERS) - {"onnx"}))
+    raise SettingsError(f"models.image is {models.image!r}, expected {names} or the path of an .onnx file")
+
+
+def open_shop(catalog: str | Path, encoder: ImageEncoder, *, update: Update | None = None) -> Shop:
+    """Read a feed and embed its pictures, from the cache where they have been embedded before."""
+    feed = read_feed(Path(catalog))
+    gallery, items = build_gallery(
+        feed,
+        encoder,
+        cache=EmbeddingCache.default(),
+        fetcher=HttpFetcher(),
+        progress=None if update is None else lambda done, total: update("catalogue", done, total),
+    )
+    return Shop(gallery, items)
+
+
+def _settings(config: Settings | str | Path | None) -> Settings:
+    if config is None:
+        return Settings()
+    return config if isinstance(config, Settings) else read_settings(Path(config))
+
+
+def _changed(settings: Settings) -> dict[str, object]:
+    """Return the settings that are not the defaults, as table.key -> value."""
+    defaults = asdict(Settings())
+    return {
+        f"{table}.{key}": value
+        for table, keys in asdict(settings).items()
+        for key, value in keys.items()
+        if value != defaults[table][key]
+    }
+
+
+def make_session(gallery: Gallery, encoder: ImageEncoder, settings: Settings) -> Session:
+    """Return a session of a shop, with the words and the weights that `match` uses."""
+    return Session(gallery, trained_for(encoder), LexicalMatcher(gallery.catalog), settings)
+
+
+def trained_for(encoder: ImageEncoder) -> TrainedCalibration:
+    """Return the calibration of an encoder; raises WeightsError where it was learnt with another one."""
+    trained = read_calibration()
+    if trained.encoder != encoder.fingerprint:
+        raise WeightsError(
+            f"the score was calibrated with {trained.encoder}, the encoder is {encoder.fingerprint}; "
+            "use the house encoder, or calibrate with runs/calibration.py"
+        )
+    return trained
+
+
+def _given_speech(speech: str) -> list[Utterance]:
+    """Return the utterances of a subtitle file; none for 'auto' and 'none'."""
+    return [] if speech in ("auto", "none") else read_subtitles(Path(speech))
+
+
+def _recognise(video: VideoInfo, update: Update | None, note: Note) -> tuple[list[Utterance], str]:
+    """Return what is said in a video, and what recognised it."""
+    if not video.has_audio:
+        note("speech: none (the video has no sound)")
+        return [], "none"
+    recogniser, line = find_recogniser()
+    note(line)
+    if recogniser is None:
+        return [], "none"
+    heard = []
+    for utterance in transcribe(read_audio(video.path), recogniser):
+        heard.append(utterance)
+        if update is not None:
+            update("speech", utterance.end_s, video.duration_s)
+    return heard, recogniser.fingerprint
+
+
+# ---- demo, evaluation, benchmark --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """The files of the shop and the show that the package draws: see `sources.synthetic`."""
+
+    feed: Path
+    video: Path
+    speech: Path
+    comments: Path
+    truth: Path
+
+
+def draw_demo(folder: Path, *, duration_s: float, seed: int, update: Update | None = None) -> Drawn:
+    """Draw a shop of twelve products and a show of duration_s seconds into `folder`."""
+    share = None if update is None else lambda done: update("drawing", done, 1.0)
+    feed = synthetic.make_shop(folder / "shop", seed=seed)
+    stream = synthetic.make_stream(folder / "show", feed, duration_s=duration_s, seed=seed, progress=share)
+    return Drawn(feed, stream.video, stream.speech, stream.comments, stream.truth)
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What `demo` did: what was found, how well it fits what was drawn, and where the report is."""
+
+    matched: Matched
+    scores: FocusScores
+    report: Path
+
+
+def demo(
+    out: str | Path, *, duration_s: float = 90.0, seed: int = 0, update: Update | None = None, note: Note | None = None
+) -> Demo:
+    """Draw a shop and a show, match them, and score the answer against what was drawn."""
+    folder = Path(out)
+    exports.check_writable(folder)
+    drawn = draw_demo(folder, duration_s=duration_s, seed=seed, update=update)
+    results = folder / "results"
+    matched = match(
+        drawn.video, drawn.feed, results, speech=str(drawn.speech), comments=drawn.comments, update=update, note=note
+    )
+    truth = read_truth(drawn.truth)
+    scores = score_focuses([Scored(truth.focuses, matched.focuses, truth.duration_s)])
+    return Demo(matched, scores, results / "report.html")
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """One way of finding focuses on one video: its name, its scores, and its speed in seconds of video a second."""
+
+    name: str
+    scores: FocusScores
+    speed: float
+
+
+def bench(
+    video: str | Path | None = None,
+    catalog: str | Path | None = None,
+    truth: str | Path | None = None,
+    *,
+    speech: str = "none",
+    config: Settings | str | Path | None = None,
+    update: Update | None = None,
+) -> list[Contest]:
+    """Run this pipeline and the naive way (whole frame, nearest picture, never none) on one video, one after the other.
+
+    Both use the same encoder, embeddings of the catalogue made beforehand, and the same frames. Without a video both
+    run on a drawn show.
+    """
+    if video is None:
+        with tempfile.TemporaryDirectory(prefix="shopcue-bench-") as folder:
+            drawn = draw_demo(Path(folder), duration_s=90.0, seed=1, update=update)
+            return bench(drawn.video, drawn.feed, drawn.truth, speech=speech, config=config, update=update)
+    if catalog is None or truth is None:
+        raise SettingsError("a video came without its feed or its truth; give --catalog and --truth, or no video")
+    settings = _settings(config)
+    known, info, given = read_truth(Path(truth)), probe(video), _given_speech(speech)
+    encoder = make_encoder(settings.models)
+    gallery = open_shop(catalog, encoder, update=update).gallery
+
+    def frames() -> Iterator[Frame]:
+        return read_frames(info.path, settings.sampling.rate_hz, settings.sampling.max_side_px)
+
+    def ours() -> Sequence[Span]:
+        session = make_session(gallery, encoder, settings)
+        return find_focuses(session, frames(), encoder, Words(given), info.duration_s, update)
+
+    def naive() -> Sequence[Span]:
+        return naive_focuses(frames(), encoder, gallery, info.duration_s)
+
+    contests = []
+    for name, way in (("naive", naive), ("shopcue", ours)):
+        began_s = time.perf_counter()
+        found = way()
+        speed = info.duration_s / (time.perf_counter() - began_s)
+        contests.append(Contest(name, score_focuses([Scored(known.focuses, found, known.duration_s)]), speed))
+    return contests
+
+
+def evaluate_focuses(pairs: Sequence[tuple[str | Path, str | Path]]) -> FocusScores:
+    """Score (truth.json, focuses.json) pairs, all videos together."""
+    videos = []
+    for truth_path, predicted_path in pairs:
+        truth = read_truth(Path(truth_path))
+        videos.append(Scored(truth.focuses, read_focuses(predicted_path).focuses, truth.duration_s))
+    return score_focuses(videos)
+
+
+# ---- small faces --------------------------------------------------------------------------------------------------
+
+
+def check_catalog(feed: str | Path, *, update: Update | None = None) -> tuple[ItemReport, ...]:
+    """Read a feed and every picture of it, and return the report, an item each."""
+    return open_shop(feed, make_encoder(Models()), update=update).report
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network that Shopcue uses: its name, what names its exact weights, and where they were found."""
+
+    name: str
+    fingerprint: str
+    source: str
+
+
+def list_models() -> list[Model]:
+    """Return the networks that `match` would use here."""
+    found = find_weights("house-encoder")
+    recogniser, line = find_recogniser()
+    heard = recogniser.fingerprint if recogniser is not None else "none"
+    return [
+        Model("image", make_encoder(Models()).fingerprint, str(found.path)),
+        Model("speech", heard, line),
+    ]
+
+
+def summary(matched: Matched) -> list[str]:
+    """Return what a person wants to know at once, a line each."""
+    shown = {focus.product_id for focus in matched.focuses}
+    refused = sum(item.status == "refused" for item in matched.shop.report)
+    lines = [
+        f"{exports.clock(focus.start_s):>8} - {exports.clock(focus.end_s):<8} {focus.score:4.2f}  "
+        f"{exports.one_line(focus.title)}"
+        for focus in matched.focuses
+    ]
+    lines.append(
+        f"{len(matched.focuses)} focuses, {len(shown)} of {len(matched.shop.gallery.catalog)} products shown"
+        + (f", {refused} items of the feed refused" if refused else "")
+    )
+    return lines

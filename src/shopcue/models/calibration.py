@@ -1,0 +1,68 @@
+"""The weights of the score and the cohort that similarities are set against, as trained with one encoder.
+
+Both are learnt numbers like any net's, live in `weights/` beside the net they were learnt with, and are named by its
+fingerprint: with another encoder they mean nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from shopcue.errors import WeightsError
+from shopcue.matching import FEATURES, Calibration
+from shopcue.models.hub import INDEX
+from shopcue.records import Floats
+
+SCHEMA = "shopcue.calibration/1"
+FILE = "house-calibration.json"
+COHORT_FILE = "house-cohort.npy"
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedCalibration:
+    """A calibration with the encoder that it belongs to and its cohort.
+
+    cohort: float32 (K, D), unit embeddings of windows of pictures that show no product of any user's shop.
+    """
+
+    encoder: str
+    calibration: Calibration
+    cohort: Floats
+
+
+def read_calibration(folder: Path = INDEX.parent) -> TrainedCalibration:
+    """Return the calibration in a folder of weights; raises WeightsError where it is missing or malformed."""
+    path = folder / FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"schema {document['schema']!r}, expected {SCHEMA!r}")
+        calibration = Calibration(
+            np.array([document["visual"][name] for name in FEATURES], np.float32),
+            float(document["text"]),
+            float(document["comments"]),
+        )
+        cohort = np.load(folder / COHORT_FILE, allow_pickle=False).astype(np.float32)
+        if cohort.ndim != 2 or len(cohort) < 2:
+            raise ValueError(f"a cohort of shape {cohort.shape}, expected (K, D)")
+        return TrainedCalibration(str(document["encoder"]), calibration, cohort)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path} is no calibration ({error}); reinstall shopcue") from error
+
+
+def write_calibration(trained: TrainedCalibration, folder: Path) -> None:
+    """Write a calibration and its cohort into a folder of weights."""
+    # Half precision: a cosine changes by less than 0.001, and the file is half as large.
+    np.save(folder / COHORT_FILE, trained.cohort.astype(np.float16))
+    document = {
+        "schema": SCHEMA,
+        "encoder": trained.encoder,
+        "visual": dict(zip(FEATURES, [round(float(w), 4) for w in trained.calibration.visual], strict=True)),
+        "text": round(trained.calibration.text, 4),
+        "comments": round(trained.calibration.comments, 4),
+    }
+    (folder / FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
