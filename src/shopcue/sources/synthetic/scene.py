@@ -19,7 +19,7 @@ from shopcue.sources.synthetic.schedule import Showing
 
 _CARTON = 0.67
 _WIDEST = 0.5
-_YAW_STEP = 0.04
+_YAW_STEP = 0.02
 _ENTER_S, _LEAVE_S = 0.75, 0.6
 _KEPT_RIGS = 48
 

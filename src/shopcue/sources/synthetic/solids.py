@@ -98,22 +98,24 @@ def _face_light(normal: NDArray[np.float64]) -> tuple[float, float]:
 
 def _paste(sheet: Image, texture: Image, outline: Floats, lit: tuple[float, float]) -> None:
     height, width = texture.shape[:2]
+    x0, y0 = np.maximum(np.floor(outline.min(0)).astype(int) - 1, 0)
+    x1, y1 = np.minimum(np.ceil(outline.max(0)).astype(int) + 2, (sheet.shape[1], sheet.shape[0]))
+    local = (outline - (x0, y0)).astype(np.float32)
+    size = (int(x1 - x0), int(y1 - y0))
+    shrink = round(max(width / max(float(np.ptp(outline[:, 0])), 1), height / max(float(np.ptp(outline[:, 1])), 1)))
+    source = cv2.blur(texture, (shrink, shrink)) if shrink > 1 else texture
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
-    homography = cv2.getPerspectiveTransform(corners, outline)
-    fall = np.linspace(1 + lit[1] / 2, 1 - lit[1], height, dtype=np.float32)[:, None, None] * lit[0]
-    shaded = np.clip(texture * fall, 0, 255).astype(np.uint8)
-    size = (sheet.shape[1], sheet.shape[0])
-    # the outline is drawn a little fuller than the print so that neighbours meet without a gap
-    mask = np.zeros(sheet.shape[:2], np.uint8)
-    cv2.fillPoly(mask, [np.round(outline * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
-    shrink = max(width / max(float(np.ptp(outline[:, 0])), 1), height / max(float(np.ptp(outline[:, 1])), 1))
-    if shrink > 1.5:
-        shaded = np.asarray(cv2.blur(shaded, (max(1, round(shrink)), max(1, round(shrink)))), np.uint8)
-    drawn = cv2.warpPerspective(shaded, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    share = (mask.astype(np.float32) / 255)[..., None]
-    bare = sheet[..., 3:] == 0
-    sheet[..., :3] = np.where(bare & (share > 0), drawn, sheet[..., :3] * (1 - share) + drawn * share)
-    sheet[..., 3] = np.maximum(sheet[..., 3], mask)
+    homography = cv2.getPerspectiveTransform(corners, local)
+    drawn = cv2.warpPerspective(source, homography, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    fall = np.linspace(1 + lit[1] / 2, 1 - lit[1], size[1], dtype=np.float32)[:, None, None] * lit[0]
+    shaded = np.minimum(drawn * fall, 255)
+    mask = np.zeros((size[1], size[0]), np.uint8)
+    cv2.fillPoly(mask, [np.round(local * 16).astype(np.int32)], (255,), cv2.LINE_AA, 4)
+    part = sheet[y0:y1, x0:x1]
+    # where nothing lies below, the print goes on unmixed: the sheet's alpha alone makes the edge smooth
+    share = np.where(part[..., 3] == 0, mask > 0, mask / np.float32(255)).astype(np.float32)[..., None]
+    part[..., :3] = part[..., :3] + (shaded - part[..., :3]) * share
+    part[..., 3] = np.maximum(part[..., 3], mask)
 
 
 def render_loft(body: Loft, height_px: int, yaw: float, pitch: float) -> Image:
