@@ -1,4 +1,4 @@
-"""Feeds that are documents: JSON, JSON lines, Shopify's JSON, Google Merchant's RSS and Atom, and a folder of pictures."""
+"""Feeds that are documents: JSON, JSON lines, Shopify's JSON, Merchant's RSS and Atom; and a folder of pictures."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class ItemReport:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """A feed that was read: its usable products in order, the folder of its paths, and one report line for each item."""
+    """A feed that was read: its usable products in order, the folder of its paths, and a report line for each item."""
 
     products: tuple[Product, ...]
     folder: Path
@@ -65,15 +65,16 @@ class Feed:
 
     @property
     def catalog(self) -> Catalog:
+        """The products as a catalogue."""
         return Catalog(self.products)
 
 
 def read_feed(path: Path) -> Feed:
     """Return the products of a feed file or of a folder of pictures.
 
-    Reads CSV, TSV, JSON, JSON lines, Google Merchant (TSV, RSS, Atom), Shopify (CSV, JSON) and Vision Product Search CSV.
-    Raises FeedError for a feed that is missing, of no known format, without the columns id, title and image_link, with
-    an id on two rows, over 512 MB or a million rows, or without one usable product.
+    Reads CSV, TSV, JSON, JSON lines, Google Merchant (TSV, RSS, Atom), Shopify (CSV, JSON) and Vision Product Search
+    CSV. Raises FeedError for a feed that is missing, of no known format, without the columns id, title and image_link,
+    with an id on two rows, over 512 MB or a million rows, or without one usable product.
     """
     products: list[Product] = []
     report: list[ItemReport] = []

@@ -1,0 +1,223 @@
+"""One shop in memory: its pictures as a gallery, and the exact search in it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from math import isqrt
+from pathlib import Path
+
+import numpy as np
+
+from shopcue.catalog.cache import EmbeddingCache, Key
+from shopcue.catalog.feeds import Feed, ItemReport, first_reasons
+from shopcue.catalog.fetch import Fetcher
+from shopcue.catalog.pictures import PREPARATION, load_picture, shrink
+from shopcue.errors import FeedError, ShopcueError
+from shopcue.models.image import ImageEncoder, trim_margins
+from shopcue.records import Catalog, Floats, Gallery, Image, Indices
+
+BATCH = 16
+THUMBNAIL_PX = 480
+MIN_THUMBNAIL_PX = 128
+_CHUNK_FLOATS = 1 << 24
+
+Progress = Callable[[int, int], None]
+"""Takes how many pictures are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """One picture of a product, ready for the encoder, or why it cannot be."""
+
+    product: int
+    image: Image | None
+    content: str
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Pictures:
+    """What the pictures of a feed have become so far, one entry for each usable one."""
+
+    owner: list[int] = field(default_factory=list)
+    vectors: list[Floats] = field(default_factory=list)
+    thumbnails: list[Image] = field(default_factory=list)
+    problems: dict[int, list[str]] = field(default_factory=dict)
+
+
+def build_gallery(
+    feed: Feed,
+    encoder: ImageEncoder,
+    *,
+    cache: EmbeddingCache | None = None,
+    fetcher: Fetcher | None = None,
+    progress: Progress | None = None,
+    threads: int = 4,
+    picture_bytes: int = 1 << 30,
+) -> tuple[Gallery, tuple[ItemReport, ...]]:
+    """Return the gallery of a feed, and its report with what became of each product's pictures.
+
+    Pictures are loaded by `threads` threads and embedded without their margins, those in `cache` not again. The gallery
+    keeps them with sides up to 480 pixels, or as far below as `picture_bytes` for all asks; below 128 it keeps none.
+    A product whose every picture fails is refused and left out. Raises FeedError if that leaves none.
+    """
+    total = sum(len(product.images) for product in feed.products)
+    side_px = min(THUMBNAIL_PX, isqrt(picture_bytes // (3 * max(1, total))))
+    done = _Pictures()
+    count = 0
+    for batch in _batches(_load_all(feed, fetcher, threads), BATCH):
+        _embed(batch, encoder, cache or EmbeddingCache(None), done, side_px)
+        count += len(batch)
+        if progress is not None:
+            progress(count, total)
+    report = _report(feed, done)
+    if not done.owner:
+        raise FeedError(f"the feed has no product with a usable picture: {first_reasons(report) or 'it holds none'}")
+    return _gallery(feed, encoder, done), report
+
+
+# ---- building ----------------------------------------------------------------------------------------------------
+
+
+def _load_all(feed: Feed, fetcher: Fetcher | None, threads: int) -> Iterator[_Loaded]:
+    """Yield every picture in the order of the feed, loaded a few ahead."""
+    wanted = ((i, reference) for i, product in enumerate(feed.products) for reference in product.images)
+    with ThreadPoolExecutor(threads, "picture") as pool:
+        ahead: deque[Future[_Loaded]] = deque()
+        try:
+            for place in wanted:
+                ahead.append(pool.submit(_load, *place, feed.folder, fetcher))
+                if len(ahead) > 2 * threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _load(product: int, reference: str, folder: Path, fetcher: Fetcher | None) -> _Loaded:
+    try:
+        picture = load_picture(reference, folder, fetcher)
+    except ShopcueError as error:
+        return _Loaded(product, None, "", str(error))
+    image = np.ascontiguousarray(trim_margins(picture.image))
+    return _Loaded(product, image, f"{picture.sha256}-{PREPARATION}")
+
+
+def _batches(loaded: Iterator[_Loaded], size: int) -> Iterator[list[_Loaded]]:
+    while batch := list(islice(loaded, size)):
+        yield batch
+
+
+def _embed(batch: list[_Loaded], encoder: ImageEncoder, cache: EmbeddingCache, done: _Pictures, side_px: int) -> None:
+    """Add a batch to `done`; the encoder sees only pictures that neither the cache nor the batch has already."""
+    images: dict[Key, Image] = {}
+    for each in batch:
+        if each.image is None:
+            done.problems.setdefault(each.product, []).append(each.problem)
+        else:
+            images.setdefault((each.content, encoder.fingerprint), each.image)
+    known = {key: vector for key, vector in cache.get_many(images).items() if len(vector) == encoder.dim}
+    lacking = [key for key in images if key not in known]
+    if lacking:
+        made = dict(zip(lacking, encoder.encode([images[key] for key in lacking]), strict=True))
+        cache.put_many(made)
+        known.update(made)
+    for each in batch:
+        if each.image is not None:
+            done.owner.append(each.product)
+            done.vectors.append(known[each.content, encoder.fingerprint])
+            if side_px >= MIN_THUMBNAIL_PX:
+                done.thumbnails.append(shrink(each.image, side_px))
+
+
+def _gallery(feed: Feed, encoder: ImageEncoder, done: _Pictures) -> Gallery:
+    used = sorted(set(done.owner))
+    place = {product: i for i, product in enumerate(used)}
+    return Gallery(
+        catalog=Catalog(tuple(feed.products[product] for product in used)),
+        vectors=np.stack(done.vectors).astype(np.float32, copy=False),
+        owner=np.array([place[product] for product in done.owner], np.int64),
+        fingerprint=encoder.fingerprint,
+        pictures=tuple(done.thumbnails),
+    )
+
+
+def _report(feed: Feed, done: _Pictures) -> tuple[ItemReport, ...]:
+    position = {product.product_id: i for i, product in enumerate(feed.products)}
+    usable = set(done.owner)
+
+    def line(item: ItemReport) -> ItemReport:
+        place = position.get(item.product_id, -1)
+        problems = done.problems.get(place)
+        if item.status == "refused" or not problems:
+            return item
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        if place not in usable:
+            return ItemReport(item.row, item.product_id, "refused", f"no usable picture: {problems[0]}{more}")
+        count = f"{len(problems)} of {len(feed.products[place].images)} pictures left out"
+        reason = "; ".join(filter(None, (item.reason, f"{count}: {problems[0]}{more}")))
+        return ItemReport(item.row, item.product_id, "partial", reason)
+
+    return tuple(line(item) for item in feed.report)
+
+
+# ---- searching ---------------------------------------------------------------------------------------------------
+
+
+def similarities(gallery: Gallery, vectors: Floats) -> Floats:
+    """Return the cosine similarity of N vectors with each product: with the picture of it that is most like the vector.
+
+    vectors: float32 (N, D), unit rows -> float32 (N, P).
+    """
+    order, starts = _segments(gallery)
+    pictures = gallery.vectors if order is None else gallery.vectors[order]
+    out = np.empty((len(vectors), len(gallery.catalog)), np.float32)
+    step = max(1, _CHUNK_FLOATS // max(1, len(pictures)))
+    for start in range(0, len(vectors), step):
+        some = slice(start, start + step)
+        alike = pictures @ vectors[some].T
+        # Along the first axis each maximum is over whole rows, ten times as fast as along the second.
+        out[some] = (alike if starts is None else np.maximum.reduceat(alike, starts, axis=0)).T
+    return out
+
+
+def _segments(gallery: Gallery) -> tuple[Indices | None, Indices | None]:
+    """Return the order that brings the pictures of a product together, and where each product starts; None if as is."""
+    owner = gallery.owner
+    order = None
+    if len(owner) > 1 and bool((owner[1:] < owner[:-1]).any()):
+        order = np.argsort(owner, kind="stable")
+        owner = owner[order]
+    if len(owner) == len(gallery.catalog):
+        return order, None
+    return order, np.searchsorted(owner, np.arange(len(gallery.catalog)))
+
+
+def search(gallery: Gallery, queries: Floats, k: int) -> list[list[tuple[int, float]]]:
+    """Return, for each of N queries, the k products most like it, best first: (index into the catalogue, similarity).
+
+    queries: float32 (N, D), unit rows. Exact; equal similarities stand in the order of the catalogue.
+    """
+    found: list[list[tuple[int, float]]] = []
+    step = max(1, _CHUNK_FLOATS // max(1, len(gallery.catalog)))
+    for start in range(0, len(queries), step):
+        for row in similarities(gallery, queries[start : start + step]):
+            best = _top(row, k)
+            found.append([(int(i), float(row[i])) for i in best])
+    return found
+
+
+def _top(row: Floats, k: int) -> Sequence[int]:
+    k = min(k, len(row))
+    if k <= 0:
+        return []
+    threshold = np.partition(row, len(row) - k)[len(row) - k]
+    candidates = np.flatnonzero(row >= threshold)  # all that tie with the k-th, so that the order decides, not chance
+    best: list[int] = candidates[np.argsort(-row[candidates], kind="stable")[:k]].tolist()
+    return best

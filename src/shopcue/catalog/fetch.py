@@ -1,0 +1,312 @@
+"""Remote pictures, fetched as if every address came from an attacker.
+
+A host is resolved once, every address that it has must be public, and the connection goes to exactly the address that
+was checked, so that a name cannot change its mind in between. Redirects are followed by hand, each checked anew.
+Ports other than 80 and 443, users in addresses, proxies and compressed answers are not used. Size and time are bounded.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from http.client import HTTPException
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Protocol
+from urllib.parse import quote, urljoin, urlsplit
+
+from urllib3 import BaseHTTPResponse
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+
+from shopcue.catalog.cache import Download, DownloadCache
+from shopcue.catalog.feeds import shown
+from shopcue.errors import MediaError, UnsafeAddress
+
+MAX_BYTES = 20 << 20
+MAX_REDIRECTS = 3
+MAX_URL = 4_096
+PORTS = {"http": 80, "https": 443}
+_REDIRECTS = (301, 302, 303, 307, 308)
+_WEEK_S = 7 * 86_400
+_AGENT = "shopcue"
+_HOST = re.compile(r"(?=.{1,254}$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,10})")
+_GLOBAL_V6 = IPv6Network("2000::/3")
+_NAT64 = IPv6Network("64:ff9b::/96")
+_RELAYS = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
+
+Address = IPv4Address | IPv6Address
+Resolve = Callable[[str, int], Sequence[str]]
+"""Returns the addresses of a host, as text; raises OSError if it has none."""
+
+
+class Fetcher(Protocol):
+    """Gets the bytes behind an http(s) address."""
+
+    def fetch(self, url: str) -> bytes:
+        """Return the bytes; raises UnsafeAddress or MediaError."""
+
+
+def is_public(address: Address) -> bool:
+    """Tell whether an address belongs to the public internet, and so does the IPv4 address that it may carry."""
+    if isinstance(address, IPv4Address):
+        relay = address.packed[:3] == bytes((192, 88, 99))  # 6to4 relays, withdrawn (RFC 7526)
+        return address.is_global and not (address.is_multicast or address.is_reserved or relay)
+    if address in _NAT64:
+        return is_public(IPv4Address(address.packed[-4:]))
+    carried = address.ipv4_mapped or address.sixtofour
+    if carried is not None:
+        return is_public(carried)
+    return address.is_global and address in _GLOBAL_V6 and not any(address in relay for relay in _RELAYS)
+
+
+def is_public_web(address: Address, port: int) -> bool:
+    """Tell whether a connection to `address` may be made: a public one, on the ports of the web."""
+    return port in PORTS.values() and is_public(address)
+
+
+def resolve_host(host: str, port: int) -> list[str]:
+    """Return the addresses that the system's resolver knows for a host; raises OSError."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(place[0]) for *_, place in found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """One address to ask, taken apart once so that nobody reads it another way."""
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: str
+
+    @property
+    def authority(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+class HttpFetcher:
+    """Fetches pictures from the public web, and only from there.
+
+    cache: keeps downloads and asks again only whether they changed. timeout_s: how long a host may be silent; total_s:
+    how long one picture may take, redirects included. resolve, permit: how names become addresses, and to which of them
+    connections may be made; the defaults are the safe ones.
+    """
+
+    def __init__(
+        self,
+        *,
+        cache: DownloadCache | None = None,
+        timeout_s: float = 10.0,
+        total_s: float = 30.0,
+        max_bytes: int = MAX_BYTES,
+        resolve: Resolve = resolve_host,
+        permit: Callable[[Address, int], bool] = is_public_web,
+    ) -> None:
+        self._cache = cache or DownloadCache(None)
+        self._timeout_s = timeout_s
+        self._total_s = total_s
+        self._max_bytes = max_bytes
+        self._resolve = resolve
+        self._permit = permit
+
+    def fetch(self, url: str) -> bytes:
+        """Return the bytes behind `url`, from the cache while they are fresh or unchanged.
+
+        Raises UnsafeAddress for an address that is not of the public web, MediaError for one that does not answer with
+        a body of at most `max_bytes` in time. A host out of reach leaves the last download in use.
+        """
+        kept = self._cache.get(url)
+        if kept is not None and kept.fresh_until_s > time.time():
+            return kept.body
+        try:
+            download = self._follow(url, kept)
+        except _Unreachable:
+            if kept is None:
+                raise
+            return kept.body
+        self._cache.put(url, download)
+        return download.body
+
+    def _follow(self, url: str, kept: Download | None) -> Download:
+        deadline_s = time.monotonic() + self._total_s
+        place = url
+        for _ in range(MAX_REDIRECTS + 1):
+            answer = self._ask(_target(place), kept, deadline_s)
+            if isinstance(answer, Download):
+                return answer
+            place = answer
+        raise MediaError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times; give the picture's own address")
+
+    def _ask(self, target: _Target, kept: Download | None, deadline_s: float) -> Download | str:
+        """Return the download, or the address that the host redirects to."""
+        problem: Exception | None = None
+        for address in self._checked(target)[:3]:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                break
+            connection = _connection(target, address, min(self._timeout_s, left_s))
+            try:
+                with _ended_at(connection, deadline_s):
+                    connection.connect()
+                    _check_time(deadline_s)  # nobody could hang up while the handshake held the socket
+                    connection.request("GET", target.path, headers=_headers(target, kept), preload_content=False)
+                    with connection.getresponse() as response:
+                        return self._read(target, response, kept, deadline_s)
+            except (HTTPError, HTTPException, OSError, ValueError) as error:
+                problem = error
+            finally:
+                connection.close()
+        if problem is None or time.monotonic() >= deadline_s:
+            raise _Unreachable(
+                f"{shown(target.url)} took longer than {self._total_s:g} s; try again, or host it elsewhere"
+            )
+        reason = shown(str(problem)) or type(problem).__name__
+        raise _Unreachable(f"{shown(target.url)} cannot be fetched: {reason}; check the address")
+
+    def _checked(self, target: _Target) -> list[str]:
+        """Return the addresses of the host; raises UnsafeAddress unless connections to all of them are permitted."""
+        try:
+            found = list(self._resolve(target.host, target.port))
+        except (OSError, UnicodeError) as error:
+            raise _Unreachable(f"the host of {shown(target.url)} is not known ({error}); check the address") from None
+        if not found:
+            raise _Unreachable(f"the host of {shown(target.url)} has no address; check the address")
+        for text in found:
+            if not self._permit(ip_address(text.partition("%")[0]), target.port) or "%" in text:
+                raise UnsafeAddress(
+                    f"{shown(target.url)} leads to {text} port {target.port}, which is not of the public web; "
+                    "pictures are fetched from public addresses on ports 80 and 443"
+                )
+        return found
+
+    def _read(
+        self, target: _Target, response: BaseHTTPResponse, kept: Download | None, deadline_s: float
+    ) -> Download | str:
+        name = shown(target.url)
+        if response.status in _REDIRECTS and (place := response.headers.get("Location")):
+            return urljoin(target.url, place)
+        if response.status == 304 and kept is not None:
+            return replace(kept, fresh_until_s=_fresh_until_s(response))
+        if response.status >= 500 or response.status == 429:
+            raise _Unreachable(f"{name} answered with status {response.status}; try again later")
+        if response.status != 200:
+            raise MediaError(f"{name} answered with status {response.status}, expected 200; check the address")
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            raise MediaError(f"{name} answered with a compressed body, expected the picture as it is")
+        length = response.headers.get("Content-Length", "0")
+        if length.isascii() and length.isdigit() and int(length[:20]) > self._max_bytes:
+            raise MediaError(f"{name} has {shown(length, 20)} bytes, at most {self._max_bytes:,} are read")
+        body = b"".join(self._chunks(name, response, deadline_s))
+        validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
+        return Download(body, *validators, _fresh_until_s(response))
+
+    def _chunks(self, name: str, response: BaseHTTPResponse, deadline_s: float) -> Iterator[bytes]:
+        size = 0
+        while chunk := response.read(1 << 16, decode_content=False):
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise MediaError(f"{name} has more than {self._max_bytes:,} bytes; make the picture smaller")
+            yield chunk
+        _check_time(deadline_s)  # the end of the body may be our own hanging up
+
+
+class _Unreachable(MediaError):
+    """A host that does not answer now: a picture fetched earlier may still be used."""
+
+
+def _target(url: str) -> _Target:
+    """Take an address apart; raises UnsafeAddress for what is not plainly http(s)://host/path."""
+    name = shown(url)
+    if len(url) > MAX_URL or re.search(r"[\x00-\x1f\x7f\\]", url):
+        raise UnsafeAddress(f"{name!r} is too long or holds control characters or backslashes; expected http(s)://...")
+    try:
+        parts = urlsplit(url.strip())
+        scheme, host, port = parts.scheme.lower(), parts.hostname or "", parts.port
+        host = host if ":" in host else host.encode("idna").decode("ascii")
+    except ValueError:  # covers UnicodeError, which a host that IDNA cannot write raises
+        raise UnsafeAddress(f"{name!r} is no valid address, expected http(s)://host/path") from None
+    if scheme not in PORTS:
+        raise UnsafeAddress(f"{name!r} is neither http nor https; give an address of the web")
+    if "@" in parts.netloc:
+        raise UnsafeAddress("an address of a picture holds a user name or password; give one without")
+    if not (_is_v6(host) or _HOST.fullmatch(host)):
+        raise UnsafeAddress(f"{name!r} has no valid host, expected http(s)://host/path")
+    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
+    query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?") if parts.query else ""
+    return _Target(url, scheme, host, PORTS[scheme] if port is None else port, path + query)
+
+
+def _is_v6(host: str) -> bool:
+    try:
+        return ":" in host and "%" not in host and bool(IPv6Address(host))
+    except ValueError:
+        return False
+
+
+def _connection(target: _Target, address: str, timeout_s: float) -> HTTPConnection:
+    """Return a connection to the address that was checked, which is to prove that it is the host that was asked for."""
+    if target.scheme == "http":
+        return HTTPConnection(address, target.port, timeout=timeout_s)
+    return HTTPSConnection(
+        address,
+        target.port,
+        timeout=timeout_s,
+        cert_reqs="CERT_REQUIRED",
+        server_hostname=target.host.rstrip("."),
+        assert_hostname=target.host.rstrip("."),
+    )
+
+
+def _check_time(deadline_s: float) -> None:
+    if time.monotonic() >= deadline_s:
+        raise TimeoutError("out of time")
+
+
+def _headers(target: _Target, kept: Download | None) -> dict[str, str]:
+    headers = {
+        "Host": target.authority,
+        "User-Agent": _AGENT,
+        "Accept": "image/*,*/*;q=0.5",
+        "Accept-Encoding": "identity",
+    }
+    if kept is not None and kept.etag:
+        headers["If-None-Match"] = kept.etag
+    elif kept is not None and kept.modified:
+        headers["If-Modified-Since"] = kept.modified
+    return headers
+
+
+def _fresh_until_s(response: BaseHTTPResponse) -> float:
+    """Return until when, in seconds of the wall clock, an answer needs no asking again: a week at most."""
+    control = response.headers.get("Cache-Control", "").lower()
+    age = _MAX_AGE.search(control)
+    if age is None or "no-store" in control or "no-cache" in control:
+        return 0.0
+    return time.time() + min(int(age.group(1)), _WEEK_S)
+
+
+@contextmanager
+def _ended_at(connection: HTTPConnection, deadline_s: float) -> Iterator[None]:
+    """Hang up at the deadline, whatever is waited for: a host may send one byte just before every time-out."""
+
+    def hang_up() -> None:
+        sock = connection.sock
+        if sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    watch = threading.Timer(max(0.0, deadline_s - time.monotonic()), hang_up)
+    watch.daemon = True
+    watch.start()
+    try:
+        yield
+    finally:
+        watch.cancel()
