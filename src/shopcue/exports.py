@@ -268,6 +268,14 @@ def write_all(
         return [(staging / name).replace(target / name) for name in names]
 
 
+def write_page(path: Path, text: str) -> Path:
+    """Write `text` to the file `path`, which appears whole or not at all; raise OutputError if it cannot."""
+    with _staging(path.parent, [path.name]) as staging:
+        (staging / path.name).write_text(text, encoding="utf-8", errors="replace", newline="")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return (staging / path.name).replace(path)
+
+
 @contextmanager
 def _staging(target: Path, names: Iterable[str]) -> Iterator[Path]:
     """Lend an empty folder on the disk of `target`, and remove it; raise OutputError when `target` cannot be written.
