@@ -1,4 +1,7 @@
-"""Feeds that are documents: JSON, JSON lines, Shopify's JSON, Merchant's RSS and Atom; and a folder of pictures."""
+"""Feeds that are documents: JSON, JSON lines, Shopify's JSON, Google Merchant's RSS and Atom, a folder of pictures.
+
+Each is read product by product: memory holds one product of the text, whatever its size.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import DefusedXmlException
@@ -18,6 +21,7 @@ from shopcue.errors import FeedError
 
 MAX_LINE = 2_000_000
 MAX_DEPTH = 32
+MAX_ITEM_BYTES = 8 << 20
 MAX_COLUMNS = 1_000
 PICTURE_ENDINGS = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"})
 FEED_ENDINGS = frozenset({".csv", ".tsv", ".txt", ".json", ".jsonl", ".xml", ".rss", ".atom"})
@@ -33,18 +37,91 @@ def read_json(path: Path, encoding: str) -> Iterator[Item]:
 
     Raises FeedError for text that is no JSON, that is nested too deep, or that holds no such list.
     """
-    try:
-        document = json.loads(path.read_text(encoding, errors="replace"))
-    except RecursionError:
-        raise FeedError(f"{path.name} is JSON nested too deep, expected a list of flat products") from None
-    except ValueError as error:
-        raise FeedError(f"{path.name} is not JSON: {error}; expected a list of products") from None
-    entries = document
-    if isinstance(document, dict):
-        entries = next((document[key] for key in ("products", "items") if key in document), None)
-    if not isinstance(entries, list):
-        raise FeedError(f'{path.name} holds no list of products, expected [...], {{"products": [...]}} or JSON lines')
-    yield from _items(path.name, enumerate(entries, 1))
+    with path.open(encoding=encoding, errors="replace") as file:
+        yield from _items(path.name, enumerate(_list_entries(_JsonReader(file, path.name)), 1))
+
+
+class _JsonReader:
+    """A JSON text read value by value."""
+
+    def __init__(self, file: TextIO, name: str) -> None:
+        self.name = name
+        self._file = file
+        self._decoder = json.JSONDecoder()
+        self._text = ""
+        self._at = 0
+
+    def peek(self) -> str:
+        """Return the next character that is no white space, empty at the end."""
+        while True:
+            while self._at < len(self._text) and self._text[self._at] in " \t\r\n":
+                self._at += 1
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._fill():
+                return ""
+
+    def take(self, sign: str) -> bool:
+        """Step over the next character if it is `sign`."""
+        found = self.peek() == sign
+        self._at += found
+        return found
+
+    def expect(self, sign: str) -> None:
+        if not self.take(sign):
+            came = repr(self.peek()) if self.peek() else "the end of the file"
+            raise FeedError(f"{self.name} is not JSON: {came} came where {sign!r} was expected; export the feed anew")
+
+    def value(self) -> Any:
+        """Return the next value, which must end within `MAX_LINE` characters."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+            except RecursionError:
+                raise FeedError(f"{self.name} is JSON nested too deep, expected a list of flat products") from None
+            except ValueError as error:
+                # Perhaps the text read so far just ends inside the value.
+                if len(self._text) - self._at < MAX_LINE and self._fill():
+                    continue
+                advice = f"expected products of at most {MAX_LINE:,} characters"
+                raise FeedError(f"{self.name} is not JSON: {error}; {advice}") from None
+            if end < len(self._text) or not self._fill():
+                self._at = end
+                return value
+
+    def _fill(self) -> bool:
+        chunk = self._file.read(MAX_LINE // 2)
+        if chunk:
+            self._text = self._text[self._at :] + chunk
+            self._at = 0
+        return bool(chunk)
+
+
+def _list_entries(reader: _JsonReader) -> Iterator[Any]:
+    wrapped = reader.take("{")
+    if wrapped:
+        _enter_products(reader)
+    reader.expect("[")
+    while reader.peek() != "]":
+        yield reader.value()
+        if reader.peek() != "]":
+            reader.expect(",")
+    reader.expect("]")
+    if not wrapped and reader.peek():
+        raise FeedError(f"{reader.name} goes on after its list of products, expected one list; join them")
+
+
+def _enter_products(reader: _JsonReader) -> None:
+    """Step to the list under `products` or `items`, over whatever stands before it."""
+    while not reader.take("}") and reader.peek():
+        key = reader.value()
+        reader.expect(":")
+        if key in ("products", "items") and reader.peek() == "[":
+            return
+        reader.value()
+        reader.take(",")
+    raise FeedError(f'{reader.name} holds no list of products, expected [...], {{"products": [...]}} or JSON lines')
 
 
 def read_json_lines(path: Path, encoding: str) -> Iterator[Item]:
@@ -147,15 +224,12 @@ def read_xml(path: Path) -> Iterator[Item]:
     """
     seen: dict[str, None] = {}
     row = 0
-    root: Element | None = None
     try:
-        for root, element in _item_elements(path):
-            row += 1
+        for row, element in enumerate(_item_elements(path), 1):
             pairs = _element_pairs(element)
             if len(seen) < MAX_COLUMNS:
                 seen.update(dict.fromkeys(name for name, _ in pairs))
             yield item_from_pairs(row, pairs)
-            root.clear()
     except DefusedXmlException:
         raise FeedError(f"{path.name} declares XML entities, which a feed must not; write the characters") from None
     except (ParseError, LookupError, ValueError) as error:
@@ -165,25 +239,42 @@ def read_xml(path: Path) -> Iterator[Item]:
     require_columns(path.name, seen)
 
 
-def _item_elements(path: Path) -> Iterator[tuple[Element, Element]]:
-    """Yield (root, item) for every item once it is complete; items inside an item are part of it."""
-    depth = 0
-    item_depth = 0
-    root: Element | None = None
+class _BoundedFile:
+    """A file that refuses to go on for more than `MAX_ITEM_BYTES` without a complete item."""
+
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._file = file
+        self._name = name
+        self.pending_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        chunk = self._file.read(size)
+        self.pending_bytes += len(chunk)
+        if self.pending_bytes > MAX_ITEM_BYTES:
+            raise FeedError(f"{self._name} has over {MAX_ITEM_BYTES:,} bytes without a complete <item> or <entry>")
+        return chunk
+
+
+def _item_elements(path: Path) -> Iterator[Element]:
+    """Yield every item once it is complete, and forget it then; items inside an item are part of it."""
+    open_elements: list[Element] = []
+    item: Element | None = None
     with path.open("rb") as file:
-        for event, element in iterparse(file, events=("start", "end")):
-            root = element if root is None else root
-            is_item = _local(element) in ("item", "entry")
+        source = _BoundedFile(file, path.name)
+        for event, element in iterparse(source, events=("start", "end")):
             if event == "start":
-                depth += 1
-                item_depth = depth if is_item and not item_depth else item_depth
-                if depth > MAX_DEPTH:
+                open_elements.append(element)
+                if len(open_elements) > MAX_DEPTH:
                     raise FeedError(f"{path.name} is XML nested deeper than {MAX_DEPTH}, expected a product feed")
+                if item is None and _local(element) in ("item", "entry"):
+                    item = element
                 continue
-            if is_item and depth == item_depth:
-                item_depth = 0
-                yield root, element
-            depth -= 1
+            open_elements.pop()
+            if element is item:
+                yield element
+                item, source.pending_bytes = None, 0
+            if item is None and open_elements:
+                open_elements[-1].clear()
 
 
 def _element_pairs(element: Element) -> list[tuple[str, str]]:

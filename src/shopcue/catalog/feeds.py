@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Literal
 
 from shopcue.catalog.documents import PICTURE_ENDINGS, read_folder, read_json, read_json_lines, read_xml
-from shopcue.catalog.items import Item
+from shopcue.catalog.items import MAX_ROWS, Item
 from shopcue.catalog.tables import read_table
 from shopcue.errors import FeedError
 from shopcue.records import Catalog, Product
 
 MAX_FEED_BYTES = 512 << 20
-MAX_ROWS = 1_000_000
 MAX_IMAGES = 32
 MAX_ID = 256
 MAX_ADDRESS = 4_096
 MAX_TEXT = {"title": 1_000, "description": 10_000, "category": 1_000, "price": 100, "brand": 300, "availability": 100}
 _HEAD = 64 << 10
+_FIRST_LINE = 2_000_000
 
 # Control characters and the halves of surrogate pairs, which no output could encode.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
@@ -37,7 +37,10 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 _INVISIBLE = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]+")
 _BIDI = re.compile("[\u202a-\u202e\u2066-\u2069]+")
 _TAG = re.compile(r"</?[a-zA-Z!][^<>]*>")
-_HIDDEN_ELEMENT = re.compile(r"<(script|style)\b.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_HIDDEN_ELEMENT = re.compile(r"</?(script|style)\b", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+_DAMAGED = "\ufffd"
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+://|(?:data|file):", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +173,8 @@ def _check_not_page(name: str, start: str) -> None:
 def _is_json_lines(path: Path, encoding: str) -> bool:
     """Tell whether the first line is an object by itself and no wrapper around a list of products."""
     with path.open(encoding=encoding, errors="replace") as file:
-        line = next(
-            (line for line in iter(lambda: file.readline(MAX_FEED_BYTES), "") if line.strip("\ufeff \t\r\n")), ""
-        )
+        lines = iter(lambda: file.readline(_FIRST_LINE), "")
+        line = next((line for line in lines if line.strip("\ufeff \t\r\n")), "")
     try:
         entry = json.loads(line)
     except (ValueError, RecursionError):
@@ -190,11 +192,19 @@ def _encoding(path: Path, head: bytes) -> str:
                 decoder.decode(chunk)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
-            # The characters of Chinese are two high bytes each; accented letters stand alone among plain ones.
-            runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", chunk)]
-            even = sum(length % 2 == 0 for length in runs)
-            return "gb18030" if even > 0.75 * len(runs) else "cp1252"
+            return _legacy_encoding(chunk)
     return "utf-8-sig"
+
+
+def _legacy_encoding(chunk: bytes) -> str:
+    """Return the likeliest encoding of bytes that are not all UTF-8."""
+    text = chunk.decode("utf-8", errors="replace")
+    if sum(char > "\x7f" for char in text) > 2 * text.count(_DAMAGED):
+        return "utf-8-sig"  # some damaged characters, often texts that were cut in the middle of one
+    # The characters of Chinese are two high bytes each; accented letters stand alone among plain ones.
+    runs = [len(run) for run in re.findall(rb"[\x80-\xff]+", chunk)]
+    even = sum(length % 2 == 0 for length in runs)
+    return "gb18030" if even > 0.75 * len(runs) else "cp1252"
 
 
 # ---- which items -------------------------------------------------------------------------------------------------
@@ -205,8 +215,10 @@ def _judge(item: Item) -> tuple[Product | None, ItemReport]:
     product_id = _clean_id(item.texts.get("id", ""))
     notes: list[str] = []
     texts = {name: _clean_text(name, item.texts.get(name, ""), notes) for name in MAX_TEXT}
-    images = [image for raw in item.images if (image := raw.strip()) and len(image) <= MAX_ADDRESS]
-    if refusal := item.refusal or _refusal(product_id, texts["title"], images):
+    if any(_DAMAGED in text for text in texts.values()):
+        notes.append("some of its bytes are not text in the feed's encoding and were replaced; save the feed as UTF-8")
+    images = _usable_images(item.images, notes)
+    if refusal := item.refusal or _refusal(product_id, texts["title"], images, notes):
         return None, ItemReport(item.row, product_id[:MAX_ID], "refused", shown(refusal, 300))
     if len(images) > MAX_IMAGES:
         notes.append(f"has {len(images)} pictures, the first {MAX_IMAGES} are used")
@@ -218,14 +230,35 @@ def _judge(item: Item) -> tuple[Product | None, ItemReport]:
     return product, ItemReport(item.row, product_id, "partial" if notes else "ok", "; ".join(notes))
 
 
-def _refusal(product_id: str, title: str, images: list[str]) -> str:
+def _usable_images(raw_images: Iterable[str], notes: list[str]) -> list[str]:
+    """Return the addresses and paths that could lead to a picture, with a note on each other one."""
+    images = []
+    for image in filter(None, (raw.strip() for raw in raw_images)):
+        if len(image) > MAX_ADDRESS:
+            notes.append(f"a picture's address has {len(image):,} characters, at most {MAX_ADDRESS:,} are read")
+        elif _CONTROL.search(image) or _DAMAGED in image:
+            notes.append(f"the picture {shown(image)!r} has characters that no address may hold")
+        elif image.lower().startswith("gs://"):
+            notes.append(f"the picture {shown(image)!r} is in a bucket; give its https address or a copy by the feed")
+        elif _SCHEME.match(image) and not _WEB.match(image):
+            notes.append(f"the picture {shown(image)!r} is neither http(s) nor a path relative to the feed")
+        else:
+            images.append(image)
+    return images
+
+
+def _refusal(product_id: str, title: str, images: list[str], notes: list[str]) -> str:
     if not product_id:
         return "has no id"
+    if _DAMAGED in product_id:
+        return "has an id with bytes that are not text in the feed's encoding; save the feed as UTF-8"
     if len(product_id) > MAX_ID:
         return f"has an id of {len(product_id):,} characters, at most {MAX_ID} are read"
     if not title:
         return "has no title"
-    return "" if images else "has no image_link"
+    if images:
+        return ""
+    return next((note for note in notes if "picture" in note), "has no image_link")
 
 
 def _clean_id(text: str) -> str:
@@ -237,11 +270,28 @@ def _clean_text(name: str, text: str, notes: list[str]) -> str:
     limit = MAX_TEXT[name]
     text = text[: 4 * limit]  # before the patterns, whose time grows with the text
     if name == "description" and _TAG.search(text):
-        text = html.unescape(_TAG.sub(" ", _HIDDEN_ELEMENT.sub(" ", text)))
+        text = _without_tags(text)
     text = " ".join(_CONTROL.sub(" ", _BIDI.sub("", text)).split())
     if len(text) > limit:
         notes.append(f"its {name} was cut to {limit:,} characters")
     return text[:limit]
+
+
+def _without_tags(text: str) -> str:
+    """Return what a browser would show of an HTML text, in time linear in its length."""
+    pieces: list[str] = []
+    hidden, end = "", 0  # the element whose content nobody sees, and where the last tag ended
+    for tag in _TAG.finditer(text):
+        pieces.append(" " if hidden else text[end : tag.start()])
+        end = tag.end()
+        if found := _HIDDEN_ELEMENT.match(tag.group()):
+            name = found.group(1).casefold()
+            if not hidden and not tag.group().startswith("</"):
+                hidden = name
+            elif hidden == name and tag.group().startswith("</"):
+                hidden = ""
+    pieces.append("" if hidden else text[end:])
+    return html.unescape(" ".join(pieces))
 
 
 def _is_web_link(link: str) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from shopcue.errors import FeedError
 
+MAX_ROWS = 1_000_000
 REQUIRED = ("id", "title", "image_link")
 
 # What a product needs <- the columns that may hold it, the best first (Google Merchant's names, and RSS's and Atom's).

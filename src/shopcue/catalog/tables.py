@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
-from shopcue.catalog.items import KNOWN, Item, column, item_from_pairs, require_columns
+from shopcue.catalog.items import KNOWN, MAX_ROWS, Item, column, item_from_pairs, require_columns
 from shopcue.errors import FeedError
 
 DELIMITERS = ",;\t|"
@@ -35,6 +35,8 @@ _SHOPIFY_TEXTS = {
     "brand": ("vendor",),
 }
 _UNPUBLISHED = ("draft", "archived")
+# What Excel writes above the header to remember its delimiter.
+_SEPARATOR_LINE = re.compile(r"\"?sep=[,;|\t]\"?\s*", re.IGNORECASE)
 _ADDRESS = re.compile(r"^(?:gs|https?)://|\.(?:jpe?g|png|webp|gif|bmp|tiff?|avif)$", re.IGNORECASE)
 
 
@@ -75,40 +77,48 @@ def _delimiter(path: Path, encoding: str) -> str:
 
 
 def _records(file: TextIO, delimiter: str, name: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield (row, cells) of every row that is not blank; row counts as a spreadsheet does."""
+    """Yield (row, cells) of every row that is not blank; row counts as a spreadsheet does.
+
+    Raises FeedError for a row over several lines whose quotes do not match: it may have swallowed its neighbours.
+    """
     raw: list[str] = []  # the lines of the row that is being read
 
     def lines() -> Iterator[str]:
         while line := file.readline(MAX_LINE):
             if len(line) == MAX_LINE:
                 raise FeedError(f"{name} has a line longer than {MAX_LINE:,} characters, expected a table of products")
+            if row == 0 and not raw and _SEPARATOR_LINE.fullmatch(line.lstrip("\ufeff")):
+                continue
             raw.append(line)
             yield line
 
     row = 0
     reader = csv.reader(lines(), delimiter=delimiter)
     while True:
-        last = list(raw)
         raw.clear()
         try:
             cells = next(reader)
         except StopIteration:
-            break
+            return
         except csv.Error as error:
             raise FeedError(f"{name} cannot be read at row {row + 1}: {error}; is a quote left open there?") from None
         row += 1
+        if len(raw) > 1 or not raw[-1].endswith(("\n", "\r")):
+            _check_quotes(raw, delimiter, row, name)
+        if row > MAX_ROWS:
+            raise FeedError(f"{name} has more than {MAX_ROWS:,} rows; split the feed")
         if any(cell.strip() for cell in cells):
             yield row, cells
-    _check_closed(last, delimiter, row, name)
 
 
-def _check_closed(last: list[str], delimiter: str, row: int, name: str) -> None:
-    """Raise FeedError if the last row ran to the end of the file because its quote was never closed."""
+def _check_quotes(raw: list[str], delimiter: str, row: int, name: str) -> None:
     try:
-        list(csv.reader(last, delimiter=delimiter, strict=True))
+        list(csv.reader(raw, delimiter=delimiter, strict=True))
     except csv.Error as error:
-        if "end of data" in str(error):
-            raise FeedError(f"{name} has a quote in row {row} that is never closed; close or double it") from None
+        if len(raw) == 1 and "end of data" not in str(error):
+            return  # a stray quote inside one line swallows nothing
+        lines = f", which runs over {len(raw)} lines" if len(raw) > 1 else ""
+        raise FeedError(f"{name} has a quote in row {row}{lines}, that is never closed; close or double it") from None
 
 
 def _pairs(names: Sequence[str], cells: Sequence[str]) -> list[tuple[str, str]]:
@@ -208,15 +218,8 @@ def _vision(records: Iterator[tuple[int, list[str]]], names: Sequence[str]) -> I
         known["category"] = known.get("category") or found.get("product_category", "")
         known["description"] = known.get("description") or found.get("labels", "").replace("=", " ")
         if address := found.get("image_uri", ""):
-            images.setdefault(product_id, {})[_public(address)] = None
+            images.setdefault(product_id, {})[address] = None
     for product_id, row in rows.items():
         known = texts[product_id]
         known["title"] = known["title"] or product_id
         yield Item(row, known, tuple(images.get(product_id, ())))
-
-
-def _public(address: str) -> str:
-    """Return the https address under which a public bucket serves `gs://bucket/object`; others as they are."""
-    if not address.lower().startswith("gs://"):
-        return address
-    return "https://storage.googleapis.com/" + address[len("gs://") :]
