@@ -269,7 +269,11 @@ def _figures(document: FocusDocument, shown: int, products: int) -> list[tuple[s
         ("Duration", clock(document.duration_s), "length of the video"),
         ("Products shown", f"{shown} of {products}", f"in {_counted(len(scores), 'focus', 'focuses')}"),
         ("Coverage", f"{min(covered, 1):.0%}", "of the time shows a product"),
-        ("Median confidence", f"{statistics.median(scores):.0%}" if scores else "–", "half of the focuses are surer"),
+        (
+            "Median confidence",
+            f"{statistics.median(scores):.0%}" if scores else "–",
+            "half are surer" if scores else "no focus",
+        ),
     ]
 
 
