@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
@@ -19,6 +20,28 @@ _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED
 _WIDEST_PIXEL = 8  # a pixel's sides beyond this ratio are a fault or a trap, not a picture's shape
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """How to set a picture upright: swap its axes, then mirror it left-right, then top-bottom."""
+
+    swapped: bool = False
+    left_right: bool = False
+    top_bottom: bool = False
+
+    @classmethod
+    def from_matrix(cls, matrix: bytes) -> _Turn:
+        """Read a display matrix, which shows the pixel (x, y) at (a x + c y, b x + d y), as quarter turns."""
+        a, b, _, c, d = np.frombuffer(matrix, np.int32)[:5].astype(np.int64).tolist()
+        swapped = abs(b) + abs(c) > abs(a) + abs(d)
+        return cls(swapped, (c if swapped else a) < 0, (b if swapped else d) < 0)
+
+    def apply(self, image: Image) -> Image:
+        """Return `image` set upright."""
+        turned = image.swapaxes(0, 1) if self.swapped else image
+        turned = turned[:: -1 if self.top_bottom else 1, :: -1 if self.left_right else 1]
+        return np.ascontiguousarray(turned)
+
+
 class Painter:
     """Makes the pictures of one stream; keeps the scaler from one frame to the next."""
 
@@ -27,11 +50,13 @@ class Painter:
         self._pixel_ratio = ratio if Fraction(1, _WIDEST_PIXEL) <= ratio <= _WIDEST_PIXEL else Fraction(1)
         self._max_side_px = max_side_px
         self._scaler = VideoReformatter()
+        self._turn = _Turn()
+        self._rotation: int | None = None  # of the frame that `_turn` was read from
 
     def shown_size(self, frame: VideoFrame) -> tuple[int, int]:
         """Return the width and height in pixels at which a player shows `frame`."""
         width, height = self._square_size(frame)
-        return (height, width) if _orientation(frame)[0] else (width, height)
+        return (height, width) if self._turn_of(frame).swapped else (width, height)
 
     def paint(self, frame: VideoFrame, time_s: float) -> Frame:
         """Return `frame` as a record: upright, in RGB, its longer side at most max_side_px."""
@@ -44,10 +69,20 @@ class Painter:
             format="rgb24",
             src_colorspace=_guess_colorspace(frame),
             dst_color_range=ColorRange.JPEG,
-            interpolation=Interpolation.BILINEAR,
+            interpolation=Interpolation.AREA,
             threads=1,
         )
-        return Frame(time_s, _upright(cast(Image, small.to_ndarray()), frame), scale)
+        return Frame(time_s, self._turn_of(frame).apply(cast(Image, small.to_ndarray())), scale)
+
+    def _turn_of(self, frame: VideoFrame) -> _Turn:
+        """Return how to set `frame` upright."""
+        # A frame whose side data have been looked at is freed only by a garbage collection, and frames are large: so
+        # look again only where the rotation, which costs nothing to see, says that the video was turned.
+        if frame.rotation != self._rotation:
+            self._rotation = frame.rotation
+            matrix = cast("Mapping[Type, Buffer]", frame.side_data).get(Type.DISPLAYMATRIX)
+            self._turn = _Turn() if matrix is None else _Turn.from_matrix(bytes(matrix))
+        return self._turn
 
     def _square_size(self, frame: VideoFrame) -> tuple[int, int]:
         """Return the width and height of `frame` in square pixels, before it is turned; the longer way is stretched."""
@@ -61,23 +96,3 @@ def _guess_colorspace(frame: VideoFrame) -> Colorspace | None:
     if frame.colorspace != _UNSPECIFIED:
         return None
     return Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601
-
-
-def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """Return how to set `frame` upright: swap the axes, then mirror left-right, then mirror top-bottom.
-
-    The display matrix says that the pixel (x, y) is shown at (a x + c y, b x + d y).
-    """
-    matrix = cast("Mapping[Type, Buffer]", frame.side_data).get(Type.DISPLAYMATRIX)
-    if matrix is None:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].astype(np.int64).tolist()
-    swapped = abs(b) + abs(c) > abs(a) + abs(d)
-    return swapped, (c if swapped else a) < 0, (b if swapped else d) < 0
-
-
-def _upright(image: Image, frame: VideoFrame) -> Image:
-    swapped, left_right, top_bottom = _orientation(frame)
-    turned = image.swapaxes(0, 1) if swapped else image
-    turned = turned[:: -1 if top_bottom else 1, :: -1 if left_right else 1]
-    return np.ascontiguousarray(turned)
