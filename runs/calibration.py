@@ -17,11 +17,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
+from shopcue.catalog.pictures import read_picture, shrink
 from shopcue.data.clothing import read_garments
 from shopcue.data.grocery import read_classes, read_photos
 from shopcue.evaluation import Truth, read_truth
@@ -87,9 +87,7 @@ def cohort_pictures(data: Path, rng: np.random.Generator) -> Iterator[Image]:
     garments = [photo.path for photo in read_garments(data / "clothing", "test")]
     for paths, count in ((goods, COHORT["goods"]), (garments, COHORT["garments"])):
         for index in rng.choice(len(paths), count, replace=False):
-            picture = cv2.cvtColor(cv2.imread(str(paths[index])), cv2.COLOR_BGR2RGB)
-            factor = min(1.0, SIDE_PX / max(picture.shape))
-            yield cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+            yield shrink(read_picture(paths[index]).image, SIDE_PX)
     for clip in sorted((data / "video").rglob("*.mp4")):
         frames = [frame.image for frame in read_frames(clip, 1.0, SIDE_PX)]
         for index in np.linspace(0, len(frames) - 1, min(COHORT["frames a clip"], len(frames))):
@@ -119,8 +117,10 @@ def read_live(folder: Path, encoder: ImageEncoder, cohort: Floats) -> Live:
         visual.append(features)
         boxes.append(places)
     mentions = Mentions(LexicalMatcher(gallery.catalog))
-    for said in [*read_subtitles(folder / "speech.vtt"), *read_comments(folder / "comments.jsonl")]:
+    for said in read_subtitles(folder / "speech.vtt"):
         mentions.update(said)
+    for written in read_comments(folder / "comments.jsonl"):
+        mentions.update(written)
     words = [np.stack([mentions.utterances_at(t), mentions.comments_at(t)], axis=1) for t in times_s]
     position = gallery.catalog.position
     shown = [next((position[s.product_id] for s in truth.focuses if s.start_s <= t < s.end_s), -1) for t in times_s]

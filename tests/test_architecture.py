@@ -18,7 +18,7 @@ LAYERS = (
     {"tracking", "picking", "mentions", "matching", "focusing", "metrics"},
     {"sources", "speech", "models", "catalog", "database", "data", "nets", "weights"},
     {"training", "evaluation", "pipeline", "engine", "cluster", "settings"},
-    {"exports", "report", "demo", "bench", "server", "cli", "__init__", "__main__"},
+    {"exports", "report", "progress", "commands", "server", "cli", "__init__", "__main__"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 

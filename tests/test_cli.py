@@ -162,7 +162,7 @@ def test_search_answers_one_line_of_json_a_query(run: Run, feed: Path) -> None:
     assert code == 0
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["query"] for line in lines] == [str(red)] * 2
-    assert [r["product_id"] for r in lines[0]["results"]][0] == "red"
+    assert lines[0]["results"][0]["product_id"] == "red"
     scores = [r["score"] for r in lines[0]["results"]]
     assert scores == sorted(scores, reverse=True)
     assert len(scores) == 2

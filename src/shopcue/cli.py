@@ -12,7 +12,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,8 +21,8 @@ from shopcue.errors import ScoreError, ShopcueError
 from shopcue.exports import one_line
 from shopcue.progress import ProgressLines
 
-_UsageError = typer.BadParameter.__mro__[2]
-"""What typer raises for every mistake on the command line; it is exported under no name of its own."""
+_CommandLineError: Any = typer.BadParameter.__mro__[2]
+"""What typer raises for every mistake on the command line; it exports it under no name of its own."""
 
 app = typer.Typer(
     name="shopcue",
@@ -221,7 +221,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = app(args=arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0
-    except _UsageError as error:
+    except _CommandLineError as error:
         if not error.format_message():  # no command was given: the help has been shown
             return 2
         return _refuse(f"{error.format_message()} See: shopcue --help")

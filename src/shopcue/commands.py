@@ -8,17 +8,18 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from shopcue import exports, report
-from shopcue.catalog.cache import EmbeddingCache
+from shopcue.catalog.cache import DownloadCache, EmbeddingCache
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import ItemReport, read_feed
 from shopcue.catalog.fetch import HttpFetcher
-from shopcue.catalog.pictures import load_picture, shrink
+from shopcue.catalog.pictures import read_picture, shrink
 from shopcue.errors import SettingsError, WeightsError
 from shopcue.evaluation import naive_focuses, read_truth
 from shopcue.exports import read_focuses
@@ -28,15 +29,16 @@ from shopcue.metrics.focuses import Video as Scored
 from shopcue.models.calibration import TrainedCalibration, read_calibration
 from shopcue.models.hub import find_weights
 from shopcue.models.image import ENCODERS, ImageEncoder
+from shopcue.models.recognition import find_recogniser
 from shopcue.models.text import LexicalMatcher
 from shopcue.pipeline import Looker, Session, Update, Words, detect, find_focuses
-from shopcue.records import Focus, Frame, Gallery, Utterance
+from shopcue.records import Catalog, Focus, Frame, Gallery, Utterance
 from shopcue.settings import Models, Settings, read_settings
 from shopcue.sources import synthetic
 from shopcue.sources.comments import read_comments
 from shopcue.sources.files import VideoInfo, frames_at, probe, read_audio, read_frames
 from shopcue.sources.subtitles import read_subtitles
-from shopcue.speech import find_recogniser, transcribe
+from shopcue.speech import transcribe
 
 METHODS = ("auto", "one-stage")
 
@@ -99,7 +101,7 @@ def match(
     shop = open_shop(catalog, encoder, update=update)
     models = {"image": encoder.fingerprint, "text": "lexical"}
     if speech == "auto":
-        heard, models["speech"] = _recognise(info, shop, update, note)
+        heard, models["speech"] = _recognise(info, shop.gallery.catalog, update, note)
         words = Words(heard, words.comments)
     focuses = find_focuses(
         make_session(shop.gallery, encoder, settings),
@@ -156,12 +158,12 @@ def search(
     """
     settings = _settings(config)
     for image in images:
-        load_picture(Path(image).name, Path(image).parent)  # a photo that cannot be read ends it before the long work
+        read_picture(Path(image))  # a photo that cannot be read ends it before the long work
     encoder = make_encoder(settings.models)
     shop = open_shop(catalog, encoder, update=update)
     looker = Looker(shop.gallery, trained_for(encoder), max(settings.matching.verify, k))
     for image in images:
-        picture = shrink(load_picture(Path(image).name, Path(image).parent).image, settings.sampling.max_side_px)
+        picture = shrink(read_picture(Path(image)).image, settings.sampling.max_side_px)
         frame = Frame(0.0, picture)
         seen = looker.look(frame, detect([frame], encoder)[0])
         chances = probabilities(seen.visual)
@@ -184,13 +186,14 @@ def make_encoder(models: Models) -> ImageEncoder:
 def open_shop(catalog: str | Path, encoder: ImageEncoder, *, update: Update | None = None) -> Shop:
     """Read a feed and embed its pictures, from the cache where they have been embedded before."""
     feed = read_feed(Path(catalog))
-    gallery, items = build_gallery(
-        feed,
-        encoder,
-        cache=EmbeddingCache.default(),
-        fetcher=HttpFetcher(),
-        progress=None if update is None else lambda done, total: update("catalogue", done, total),
-    )
+    with closing(EmbeddingCache.default()) as vectors, closing(DownloadCache.default()) as downloads:
+        gallery, items = build_gallery(
+            feed,
+            encoder,
+            cache=vectors,
+            fetcher=HttpFetcher(cache=downloads),
+            progress=None if update is None else lambda done, total: update("catalogue", done, total),
+        )
     return Shop(gallery, items)
 
 
@@ -232,12 +235,12 @@ def _given_speech(speech: str) -> list[Utterance]:
     return [] if speech in ("auto", "none") else read_subtitles(Path(speech))
 
 
-def _recognise(video: VideoInfo, update: Update | None, note: Note) -> tuple[list[Utterance], str]:
+def _recognise(video: VideoInfo, catalog: Catalog, update: Update | None, note: Note) -> tuple[list[Utterance], str]:
     """Return what is said in a video, and what recognised it."""
     if not video.has_audio:
         note("speech: none (the video has no sound)")
         return [], "none"
-    recogniser, line = find_recogniser()
+    recogniser, line = find_recogniser(vocabulary=[product.title for product in catalog])
     note(line)
     if recogniser is None:
         return [], "none"
