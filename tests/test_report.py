@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import itertools
 import json
 import re
 import shutil
@@ -340,6 +341,39 @@ def test_the_colours_can_be_told_from_the_ground_in_both_themes(theme: int) -> N
     lanes = [colours[f"c{number}"] for number in range(report.COLOURS)]
     assert len(set(lanes)) == report.COLOURS
     assert all(contrast(colour, colours["surface"]) >= 3 for colour in lanes)
+
+
+COLOUR_SIGHT = {
+    "usual": np.eye(3),
+    "deutan": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]]
+    ),
+    "protan": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "tritan": np.array(
+        [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]]
+    ),
+}
+"""How linear RGB is seen (Machado, Oliveira and Fernandes 2009, severity 1)."""
+
+
+def lab(colour: str, sight: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """CIE L*a*b* of `#rrggbb` (sRGB, D65) as somebody with that sight sees it."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    x, y, z = np.cbrt(xyz @ np.clip(sight @ linear, 0, 1) / (0.9505, 1, 1.089))
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("sight", COLOUR_SIGHT)
+@pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
+def test_the_colours_of_the_lanes_stay_apart_for_the_colour_blind(theme: int, sight: str) -> None:
+    style = "".join(rendered(document()).text_in("style"))
+    colours = [pair[theme] for pair in re.findall(r"--c\d: light-dark\((#\w{6}), (#\w{6})\)", style)]
+    seen = [lab(colour, COLOUR_SIGHT[sight]) for colour in colours]
+    assert min(float(np.linalg.norm(a - b)) for a, b in itertools.combinations(seen, 2)) >= 15
 
 
 # ---- a browser -------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@
     const bar = event.target.closest(".bar");
     if (bar) {
       const { start_s: start, end_s: end } = focuses[bar.dataset.number];
-      choose(Number(bar.dataset.number), event.detail ? Math.min(Math.max(timeAt(event.clientX), start), end - 0.01) : start);
+      choose(Number(bar.dataset.number), event.detail ? Math.min(Math.max(timeAt(event.clientX), start + 0.02), end - 0.02) : null);
     } else if (event.target.closest(".track")) seek(timeAt(event.clientX));
   });
   timeline.addEventListener("wheel", (event) => {
@@ -282,12 +282,13 @@
     return focuses.findLastIndex((focus) => focus.start_s < time - 0.05);
   }
 
-  function choose(number, time = focuses[number]?.start_s) {
+  function choose(number, time = null) {
     if (number < 0) return;
     chosen = number;
+    const { start_s: start, end_s: end } = focuses[number];
     bars.forEach((bar, i) => { bar.tabIndex = i === number ? 0 : -1; });
     revealLane(bars[number]);
-    seek(time);
+    seek(time ?? Math.min(start + 0.02, (start + end) / 2)); // a hair later, or rounding shows the frame before
   }
 
   const step = (direction) => {
