@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -69,3 +71,8 @@ def test_the_readme_names_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert "make demo" in readme
     assert "make test" in readme
+
+
+def test_the_figures_of_the_readme_are_those_that_were_measured() -> None:
+    done = subprocess.run([sys.executable, str(ROOT / "runs" / "figures.py"), "--check"], check=False)
+    assert done.returncode == 0, "run runs/figures.py: the table is never edited by hand"
