@@ -1,14 +1,22 @@
 """Feeds of every layout, with the traps that merchants' files really hold."""
 
+import csv
+import gzip
 import json
+import os
+import time
+import tracemalloc
+from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopcue.catalog import feeds
-from shopcue.catalog.feeds import Feed, read_feed
+from shopcue.catalog import documents, feeds, tables
+from shopcue.catalog.documents import read_json, read_xml
+from shopcue.catalog.feeds import MAX_TEXT, Feed, read_feed
 from shopcue.errors import FeedError
 from shopcue.records import Product
 
@@ -401,6 +409,9 @@ def test_entities_are_not_expanded(tmp_path: Path) -> None:
 def test_missing_and_mistaken_paths(tmp_path: Path) -> None:
     assert "does not exist" in fails(tmp_path / "none.csv")
     assert "picture" in fails(write(tmp_path, "a.jpg", "\xff\xd8"))
+    packed = tmp_path / "feed.csv.gz"
+    packed.write_bytes(gzip.compress(b"id,title,image_link\n"))
+    assert "gzip" in fails(packed)
     empty = tmp_path / "empty"
     empty.mkdir()
     assert "no pictures" in fails(empty)
@@ -449,3 +460,229 @@ def test_any_table_like_text_gives_a_feed_or_a_feed_error(
     except FeedError:
         return
     assert feed.products
+
+
+# ---- the same products, however they are written -----------------------------------------------------------------
+
+# Signs that mean something to a table, and anything else that a text may hold and that is kept as it is.
+TEXT = st.text(
+    st.sampled_from(",;|\t\"'\n =")
+    | st.characters(blacklist_categories=("Cc", "Cf", "Cs", "Zl", "Zp"), blacklist_characters="<\ufffd"),
+    max_size=30,
+)
+
+
+@given(
+    texts=st.lists(st.fixed_dictionaries(dict.fromkeys(MAX_TEXT, TEXT)), min_size=1, max_size=5),
+    delimiter=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)),
+    newline=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+)
+def test_what_a_csv_writer_writes_comes_back(
+    tmp_path_factory: pytest.TempPathFactory,
+    texts: list[dict[str, str]],
+    delimiter: str,
+    quoting: Literal[0, 1],
+    newline: str,
+    encoding: str,
+) -> None:
+    rows = [{"id": f"p{i}", "image_link": f"{i}.jpg", **row} for i, row in enumerate(texts)]
+    rows.append({**rows[0], "id": "last", "title": "T"})
+    out = StringIO(newline="")
+    writer = csv.DictWriter(
+        out, ["id", "image_link", *MAX_TEXT], delimiter=delimiter, lineterminator=newline, quoting=quoting
+    )
+    writer.writeheader()
+    writer.writerows(rows)
+    feed = read_feed(write(tmp_path_factory.mktemp("feed"), "f", out.getvalue(), encoding))
+    expected = [
+        Product(
+            product_id=row["id"],
+            images=(row["image_link"],),
+            **{name: " ".join(row[name].split()) for name in MAX_TEXT},
+        )
+        for row in rows
+        if row["title"].split()
+    ]
+    assert list(feed.products) == expected
+    assert [line.status for line in feed.report] == ["ok" if row["title"].split() else "refused" for row in rows]
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_json_is_the_same_wherever_its_blocks_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrapped: bool
+) -> None:
+    items = [{"id": i, "title": f'Tïtle "{i}" [,]', "image_link": f"{i}.jpg", "price": 10.5 + i} for i in range(12)]
+    before = {"count": 12, "shop": {"products": [1]}, "products": items, "next": None}
+    text = json.dumps(before if wrapped else items, indent=1, ensure_ascii=False)
+    path = write(tmp_path, "f.json", text)
+    for block in range(60, 240, 3):
+        monkeypatch.setattr(documents, "MAX_LINE", 2 * block)
+        found = [(item.texts["id"], item.texts["title"], item.texts["price"]) for item in read_json(path, "utf-8")]
+        assert found == [(str(item["id"]), item["title"], str(item["price"])) for item in items]
+
+
+def test_numbers_are_not_cut_where_a_block_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_LINE", 8)
+    path = write(tmp_path, "f.json", "[12345, 67890, 1]")
+    assert [item.refusal for item in read_json(path, "utf-8")] == [
+        "is a number; expected an object with id, title and image_link"
+    ] * 3
+
+
+@pytest.mark.parametrize("sign", [",", ";", "\t"])
+def test_the_line_that_excel_writes_above_the_header(tmp_path: Path, sign: str) -> None:
+    text = f"sep={sign}\r\n" + sign.join(["id", "title", "image_link"]) + "\r\n" + sign.join(["1", "x", "1.jpg"])
+    feed = read_feed(write(tmp_path, "f.csv", text))
+    assert ids(feed) == ["1"]
+    assert feed.report[0].row == 2
+
+
+# ---- damage ------------------------------------------------------------------------------------------------------
+
+
+def test_a_quote_that_swallows_other_rows_is_not_silent(tmp_path: Path) -> None:
+    text = 'id\ttitle\timage_link\n1\t"Big mug\t1.jpg\n2\tCup\t2.jpg\n3\t"Old" pot\t3.jpg\n4\tCan\t4.jpg\n'
+    message = fails(write(tmp_path, "feed.tsv", text))
+    assert "quote in row 2" in message
+    assert "3 lines" in message
+
+
+def test_one_broken_character_does_not_turn_the_others_into_nonsense(tmp_path: Path) -> None:
+    titles = ["红色连衣裙", "蓝色大衣", "Crème brûlée"]
+    text = "id,title,image_link\n" + "".join(f"{i},{title},{i}.jpg\n" for i, title in enumerate(titles))
+    data = text.encode().replace("衣".encode(), "衣".encode()[:2], 1)  # as a cut in the middle of a character leaves it
+    path = tmp_path / "f.csv"
+    path.write_bytes(data)
+    feed = read_feed(path)
+    assert [product.title for product in feed.products] == ["红色连\ufffd裙", *titles[1:]]
+    assert [line.status for line in feed.report] == ["partial", "ok", "ok"]
+    assert "replaced" in feed.report[0].reason
+
+
+def test_an_id_or_a_path_with_broken_characters_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    rows = ["id,title,image_link", "红色,红色连衣裙,红.jpg", "蓝?,蓝色大衣,2.jpg", "3,蓝色大衣,蓝?.jpg", ""]
+    path.write_bytes("\n".join(rows).encode().replace(b"?", b"\xe7"))
+    feed = read_feed(path)
+    assert ids(feed) == ["红色"]
+    assert "not text" in feed.report[1].reason
+    assert "no address may hold" in feed.report[2].reason
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("s3://bucket/a.jpg", "neither http(s)"),
+        ("file:///etc/passwd", "neither http(s)"),
+        ("data:image/png;base64,AAAA", "neither http(s)"),
+        ("gs://bucket/a.jpg", "in a bucket"),
+        ("a\nb.jpg", "characters"),
+        ("a\ud800.jpg", "characters"),
+        ("https://i.example/" + "x" * 5_000, "5,018 characters"),
+    ],
+)
+def test_a_picture_that_cannot_be_reached_is_left_out(tmp_path: Path, image: str, words: str) -> None:
+    items = [
+        {"id": "1", "title": "One", "image_link": image, "additional_image_link": "b.jpg"},
+        {"id": "2", "title": "Two", "image_link": image},
+    ]
+    feed = read_feed(write(tmp_path, "f.json", json.dumps(items)))
+    assert [product.images for product in feed.products] == [("b.jpg",)]
+    assert [line.status for line in feed.report] == ["partial", "refused"]
+    assert all(words in line.reason for line in feed.report)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>One<br>two</p><ul><li>3</ul>", "One two 3"),
+        ("<STYLE>p {}</STYLE>seen<script>if (a<b) hide()</script > too", "seen too"),
+        ("seen<script>never closed", "seen"),
+        ("a <!-- said --> b &lt;c&gt; &amp;amp;", "a b <c> &amp;"),
+        ("<style><script></style>seen", "seen"),
+        ("5 < 6 and 7 > 4", "5 < 6 and 7 > 4"),
+    ],
+)
+def test_descriptions_are_what_a_browser_shows(tmp_path: Path, html: str, text: str) -> None:
+    item = {"id": "1", "title": "x", "image_link": "a.jpg", "description": html}
+    assert read_feed(write(tmp_path, "f.json", json.dumps([item]))).products[0].description == text
+
+
+# ---- bounds ------------------------------------------------------------------------------------------------------
+
+
+def test_hostile_mark_up_costs_little_time(tmp_path: Path) -> None:
+    item = {"id": "1", "title": "x", "image_link": "a.jpg", "description": "<script" * 6_000 + "<b>"}
+    path = write(tmp_path, "f.json", json.dumps([item]))
+    started_s = time.process_time()
+    read_feed(path)
+    assert time.process_time() - started_s < 1  # every start looking for its end would take several
+
+
+@pytest.mark.parametrize("layout", ["xml", "json"])
+def test_a_document_is_not_held_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, layout: str) -> None:
+    monkeypatch.setattr(documents, "MAX_LINE", 100_000)
+    items = [{"id": i, "title": "x", "image_link": "a.jpg", "description": "word " * 500} for i in range(4_000)]
+    path = tmp_path / layout
+    if layout == "xml":
+        texts = ("".join(f"<{k}>{v}</{k}>" for k, v in item.items()) for item in items)
+        path.write_text("<rss><channel>" + "".join(f"<item>{text}</item>" for text in texts) + "</channel></rss>")
+    else:
+        path.write_text(json.dumps({"products": items}))
+    tracemalloc.start()
+    count = sum(1 for _ in (read_xml(path) if layout == "xml" else read_json(path, "utf-8")))
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert count == 4_000
+    assert peak_bytes < path.stat().st_size / 8
+
+
+def test_what_lies_between_the_items_of_a_document_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(documents, "MAX_ITEM_BYTES", 200_000)
+    assert "200,000 bytes" in fails(write(tmp_path, "a.xml", "<rss><channel>" + "<a/>" * 100_000))
+    assert "200,000 bytes" in fails(write(tmp_path, "b.xml", "<rss><item><title>" + "x" * 300_000))
+    monkeypatch.setattr(documents, "MAX_LINE", 10_000)
+    item = {"id": "1", "title": "x", "image_link": "a.jpg", "description": "x" * 30_000}
+    assert "at most 10,000 characters" in fails(write(tmp_path, "f.json", json.dumps([item], indent=1)))
+
+
+@pytest.mark.parametrize("header", ["Handle,Title,Image Src\n", "id,title,image_link\n"])
+def test_rows_without_an_item_of_their_own_are_bounded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    monkeypatch.setattr(tables, "MAX_ROWS", 10)
+    row = "a,A,a.jpg\n" if header.startswith("Handle") else "\n"
+    assert "more than 10 rows" in fails(write(tmp_path, "f.csv", header + row * 11))
+
+
+def test_reasons_are_bounded(tmp_path: Path) -> None:
+    item = {"id": "1", "title": "x", "image_link": ["a.jpg", *(f"s3://b/{i}" for i in range(1_000))]}
+    feed = read_feed(write(tmp_path, "f.json", json.dumps([item])))
+    assert feed.products[0].images == ("a.jpg",)
+    assert len(feed.report[0].reason) <= feeds.MAX_REASON
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (gzip.compress(b"id,title,image_link\n1,x,a.jpg\n"), "gzip"),
+        (b"PK\x03\x04\x14\x00", "spreadsheet"),
+        (b"\x7fELF\x02\x01\x01\x00\x00", "binary"),
+        ("id,title,image_link".encode("utf-16-le"), "binary"),
+        (b'[{"id": 1}] [{"id": 2}]', "goes on after"),
+        (b'{\n"products": [{"id": 1} {"id": 2}]}', "','"),
+        (b'{\n"products"', "the end of the file"),
+    ],
+)
+def test_files_that_are_no_feeds_are_named(tmp_path: Path, data: bytes, words: str) -> None:
+    path = tmp_path / "feed"
+    path.write_bytes(data)
+    assert words in fails(path)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "feed.csv")
+    assert "not a regular file" in fails(tmp_path / "feed.csv")

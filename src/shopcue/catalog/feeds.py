@@ -27,6 +27,7 @@ MAX_FEED_BYTES = 512 << 20
 MAX_IMAGES = 32
 MAX_ID = 256
 MAX_ADDRESS = 4_096
+MAX_REASON = 500
 MAX_TEXT = {"title": 1_000, "description": 10_000, "category": 1_000, "price": 100, "brand": 300, "availability": 100}
 _HEAD = 64 << 10
 _FIRST_LINE = 2_000_000
@@ -219,7 +220,7 @@ def _judge(item: Item) -> tuple[Product | None, ItemReport]:
         notes.append("some of its bytes are not text in the feed's encoding and were replaced; save the feed as UTF-8")
     images = _usable_images(item.images, notes)
     if refusal := item.refusal or _refusal(product_id, texts["title"], images, notes):
-        return None, ItemReport(item.row, product_id[:MAX_ID], "refused", shown(refusal, 300))
+        return None, ItemReport(item.row, product_id[:MAX_ID], "refused", shown(refusal, MAX_REASON))
     if len(images) > MAX_IMAGES:
         notes.append(f"has {len(images)} pictures, the first {MAX_IMAGES} are used")
     link = item.texts.get("link", "").strip()
@@ -227,7 +228,7 @@ def _judge(item: Item) -> tuple[Product | None, ItemReport]:
         notes.append("its link is no http(s) address and was left out")
         link = ""
     product = Product(product_id=product_id, images=tuple(images[:MAX_IMAGES]), link=link, **texts)
-    return product, ItemReport(item.row, product_id, "partial" if notes else "ok", "; ".join(notes))
+    return product, ItemReport(item.row, product_id, "partial" if notes else "ok", shown("; ".join(notes), MAX_REASON))
 
 
 def _usable_images(raw_images: Iterable[str], notes: list[str]) -> list[str]:
