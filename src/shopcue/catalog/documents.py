@@ -270,7 +270,7 @@ def _item_elements(path: Path) -> Iterator[Element]:
                     item = element
                 continue
             open_elements.pop()
-            if element is item:
+            if item is not None and element is item:
                 yield element
                 item, source.pending_bytes = None, 0
             if item is None and open_elements:

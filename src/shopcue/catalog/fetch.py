@@ -154,9 +154,8 @@ class HttpFetcher:
                 break
             connection = _connection(target, address, min(self._timeout_s, left_s))
             try:
-                with _ended_at(connection, deadline_s):
-                    connection.connect()
-                    _check_time(deadline_s)  # nobody could hang up while the handshake held the socket
+                connection.connect()  # its time-out is one for the whole, the handshake of TLS included
+                with _ended_at(connection.sock, deadline_s):
                     connection.request("GET", target.path, headers=_headers(target, kept), preload_content=False)
                     with connection.getresponse() as response:
                         return self._read(target, response, kept, deadline_s)
@@ -205,6 +204,8 @@ class HttpFetcher:
         if length.isascii() and length.isdigit() and int(length[:20]) > self._max_bytes:
             raise MediaError(f"{name} has {shown(length, 20)} bytes, at most {self._max_bytes:,} are read")
         body = b"".join(self._chunks(name, response, deadline_s))
+        if not body:
+            raise MediaError(f"{name} answered with an empty body, expected a picture; check the address")
         validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
         return Download(body, *validators, _fresh_until_s(response))
 
@@ -294,14 +295,12 @@ def _fresh_until_s(response: BaseHTTPResponse) -> float:
 
 
 @contextmanager
-def _ended_at(connection: HTTPConnection, deadline_s: float) -> Iterator[None]:
+def _ended_at(sock: socket.socket, deadline_s: float) -> Iterator[None]:
     """Hang up at the deadline, whatever is waited for: a host may send one byte just before every time-out."""
 
     def hang_up() -> None:
-        sock = connection.sock
-        if sock is not None:
-            with suppress(OSError):
-                socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        with suppress(OSError):
+            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not that of TLS, which would wait for an answer
 
     watch = threading.Timer(max(0.0, deadline_s - time.monotonic()), hang_up)
     watch.daemon = True

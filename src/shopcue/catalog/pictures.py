@@ -93,17 +93,19 @@ def read_picture(path: Path) -> Picture:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise MediaError(f"{name} is not a regular file, expected a picture")
-            if status.st_size > MAX_BYTES:
-                raise MediaError(
-                    f"{name} has {status.st_size:,} bytes, at most {MAX_BYTES:,} are read; make it smaller"
-                )
-            data = file.read(MAX_BYTES + 1)
+            data = _bounded_bytes(file, name)
     except OSError as error:
         raise MediaError(f"{name} cannot be read: {error.strerror or error}; expected a picture") from None
     return decode_picture(data, name)
+
+
+def _bounded_bytes(file: IO[bytes], name: str) -> bytes:
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise MediaError(f"{name} is not a regular file, expected a picture")
+    if status.st_size > MAX_BYTES:
+        raise MediaError(f"{name} has {status.st_size:,} bytes, at most {MAX_BYTES:,} are read; make it smaller")
+    return file.read(MAX_BYTES + 1)
 
 
 def resolve_inside(reference: str, folder: Path) -> Path:
