@@ -145,7 +145,7 @@ def test_remote_pictures_come_from_the_fetcher(tmp_path: Path) -> None:
 
 def test_pictures_are_kept_within_their_bytes(tmp_path: Path) -> None:
     for i in range(4):
-        paint(tmp_path / f"{i}.png", (200, 0, 10 * i), (300, 300))
+        paint(tmp_path / f"{i}.png", (200, 0, 10 * i), (500, 500))
     feed = read_feed(tmp_path)
     large, _ = build_gallery(feed, Histogram())
     assert max(large.pictures[0].shape) == 480

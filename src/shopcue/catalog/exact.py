@@ -182,9 +182,19 @@ def similarities(gallery: Gallery, vectors: Floats) -> Floats:
     for start in range(0, len(vectors), step):
         some = slice(start, start + step)
         alike = pictures @ vectors[some].T
-        # Along the first axis each maximum is over whole rows, ten times as fast as along the second.
-        out[some] = (alike if starts is None else np.maximum.reduceat(alike, starts, axis=0)).T
+        out[some] = (alike if starts is None else _greatest(alike, starts)).T
     return out
+
+
+def _greatest(alike: Floats, starts: Indices) -> Floats:
+    """Return the greatest row of each segment, element by element. (M, N), starts of P segments -> (P, N)."""
+    counts = np.diff(starts, append=len(alike))
+    best = alike[starts]
+    # The second pictures of all products at once, then the third: for many vectors faster than np.maximum.reduceat.
+    for nth in range(1, int(counts.max(initial=1))):
+        more = np.flatnonzero(counts > nth)
+        best[more] = np.maximum(best[more], alike[starts[more] + nth])
+    return best
 
 
 def _segments(gallery: Gallery) -> tuple[Indices | None, Indices | None]:
