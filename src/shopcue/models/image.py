@@ -107,7 +107,9 @@ class OnnxEncoder:
             batch = np.concatenate([batch, np.repeat(batch[-1:], self._batch - len(batch), axis=0)])
         vectors = np.asarray(self._session.run(None, {self._input: batch})[0], np.float32)
         length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-        return np.asarray(vectors / np.maximum(length, 1e-12), np.float32)
+        # A net may say nothing at all, about a black picture say; the promise of unit length holds even then.
+        silent = np.float32(vectors.shape[-1] ** -0.5)
+        return np.asarray(np.where(length > 1e-12, vectors / np.maximum(length, 1e-12), silent), np.float32)
 
     def _measure_dim(self, path: Path) -> int:
         try:
@@ -127,7 +129,7 @@ class HouseEncoder(OnnxEncoder):
     """
 
     def __init__(self, weights: Path | None = None, threads: int | None = None) -> None:
-        super().__init__(find_weights("house-encoder", weights), threads)
+        super().__init__(find_weights("house-encoder", weights), threads, fit="letterbox")
 
 
 ENCODERS: dict[str, Callable[..., ImageEncoder]] = {"house": HouseEncoder, "onnx": OnnxEncoder}
@@ -153,7 +155,7 @@ def fit_square(image: Image, side_px: int, fit: Fit = "squash") -> Image:
     return square
 
 
-def trim_margins(image: Image, tolerance: int = 12, keep: float = 0.04) -> Image:
+def trim_margins(image: Image, tolerance: int = 12, keep: float = 0.1) -> Image:
     """Return a shop picture without its plain margins: a tight box decides what an encoder sees.
 
     tolerance: how far a value may lie from the colour of the corners and still be margin. keep: the share of the

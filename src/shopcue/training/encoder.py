@@ -28,8 +28,8 @@ class Schedule:
     Both rates rise over `warmup` steps and fall on a cosine to zero. frozen_blocks: besides the stem.
     """
 
-    steps: int = 260
-    warmup: int = 15
+    steps: int = 200
+    warmup: int = 10
     backbone_rate: float = 2e-4
     projection_rate: float = 1e-3
     weight_decay: float = 0.02

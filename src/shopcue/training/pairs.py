@@ -56,11 +56,11 @@ class PairBatch:
 class PairRecipe:
     """How a batch is made up. Shares are of the goods pairs; `twins` is how many get a hue that does not exist."""
 
-    garments: int = 32
-    goods: int = 16
+    garments: int = 16
+    goods: int = 20
     side_px: int = 160
-    composed: float = 0.5
-    twins: float = 0.4
+    composed: float = 0.4
+    twins: float = 0.25
     in_clutter: float = 0.25
     seed: int = 0
 
@@ -102,8 +102,8 @@ class PairBatches:
             products.append(len(self._goods) + int(garment))
         side = recipe.side_px
         return PairBatch(
-            np.stack([fit_square(query, side) for query in queries]),
-            np.stack([fit_square(key, side) for key in keys]),
+            np.stack([fit_square(query, side, "letterbox") for query in queries]),
+            np.stack([fit_square(key, side, "letterbox") for key in keys]),
             np.array(products, np.int64),
         )
 
