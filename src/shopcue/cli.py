@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -218,6 +219,8 @@ def models(as_json: AsJson = False) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    # Pillow warns about odd metadata in strangers' pictures; what matters is in the report of the feed.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         code = app(args=arguments, standalone_mode=False)
         return code if isinstance(code, int) else 0

@@ -91,14 +91,14 @@ def match(
     """
     if method not in METHODS:
         raise SettingsError(f"the method is {method!r}, expected one of {', '.join(METHODS)}")
-    note = note or (lambda line: None)
+    note = note or _quiet
     settings = _settings(config)
     info = probe(video)
     words = Words(_given_speech(speech), read_comments(Path(comments)) if comments is not None else ())
     if out is not None:
         exports.check_writable(out)
     encoder = make_encoder(settings.models)
-    shop = open_shop(catalog, encoder, update=update)
+    shop = open_shop(catalog, encoder, update=update, note=note)
     models = {"image": encoder.fingerprint, "text": "lexical"}
     if speech == "auto":
         heard, models["speech"] = _recognise(info, shop.gallery.catalog, update, note)
@@ -183,7 +183,9 @@ def make_encoder(models: Models) -> ImageEncoder:
     raise SettingsError(f"models.image is {models.image!r}, expected {names} or the path of an .onnx file")
 
 
-def open_shop(catalog: str | Path, encoder: ImageEncoder, *, update: Update | None = None) -> Shop:
+def open_shop(
+    catalog: str | Path, encoder: ImageEncoder, *, update: Update | None = None, note: Note | None = None
+) -> Shop:
     """Read a feed and embed its pictures, from the cache where they have been embedded before."""
     feed = read_feed(Path(catalog))
     with closing(EmbeddingCache.default()) as vectors, closing(DownloadCache.default()) as downloads:
@@ -194,7 +196,13 @@ def open_shop(catalog: str | Path, encoder: ImageEncoder, *, update: Update | No
             fetcher=HttpFetcher(cache=downloads),
             progress=None if update is None else lambda done, total: update("catalogue", done, total),
         )
+        for trouble in filter(None, (vectors.trouble, downloads.trouble)):
+            (note or _quiet)(trouble)
     return Shop(gallery, items)
+
+
+def _quiet(line: str) -> None:
+    """Take a line that nobody wants."""
 
 
 def _settings(config: Settings | str | Path | None) -> Settings:
