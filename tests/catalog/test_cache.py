@@ -113,6 +113,22 @@ def test_a_damaged_vector_is_not_there(tmp_path: Path) -> None:
     cache.close()
 
 
+def test_a_busy_file_only_misses_what_is_asked_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shopcue.catalog.cache._BUSY_S", 0.05)
+    path = tmp_path / "e.sqlite3"
+    cache = EmbeddingCache(path)
+    cache.put_many(units(3))
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    cache.put_many(units(3, seed=1))
+    other.execute("ROLLBACK")
+    other.close()
+    assert not cache.trouble
+    assert cache.get_many(units(3, seed=1)) == {}
+    assert same(cache.get_many(units(3)), units(3))
+    cache.close()
+
+
 def _fill(path: Path, seed: int) -> None:
     cache = EmbeddingCache(path)
     for key, vector in units(40, seed=seed).items():

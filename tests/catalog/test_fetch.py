@@ -90,8 +90,8 @@ def allowing(*servers: Server) -> Callable[[Address, int], bool]:
     "address",
     [
         "127.0.0.1", "127.255.0.1", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
-        "169.254.169.254", "100.64.0.1", "100.127.255.255", "192.0.0.1", "192.0.2.1", "198.18.0.1", "198.51.100.1",
-        "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "192.88.99.1",
+        "169.254.169.254", "100.64.0.1", "100.127.255.255", "192.0.0.1", "192.0.0.9", "192.0.2.1", "198.18.0.1",
+        "198.51.100.1", "203.0.113.1", "224.0.0.1", "239.255.255.255", "240.0.0.1", "255.255.255.255", "192.88.99.1",
         "::", "::1", "fe80::1", "fc00::1", "fd12:3456::1", "fec0::1", "ff02::1", "2001:db8::1", "2001::1", "100::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::127.0.0.1", "::ffff:0:127.0.0.1",
         "2002:7f00:1::", "2002:a00:1::1", "2002:a9fe:a9fe::", "64:ff9b::127.0.0.1", "64:ff9b::a00:1",
@@ -178,6 +178,13 @@ def test_addresses_that_no_picture_has(url: str) -> None:
 def test_a_port_that_is_not_of_the_web_is_refused() -> None:
     with pytest.raises(UnsafeAddress, match="port 6379"):
         HttpFetcher(resolve=lambda host, port: ["8.8.8.8"]).fetch("http://shop.example:6379/")
+
+
+@pytest.mark.parametrize("url", ["http://a.example/\ud800", "http://a.example/?q=\udfff", "http://\ud800.example/"])
+def test_half_characters_are_refused(url: str) -> None:
+    """JSON can say the half of a surrogate pair, which UTF-8 cannot."""
+    with pytest.raises(UnsafeAddress):
+        HttpFetcher(resolve=lambda host, port: ["8.8.8.8"]).fetch(url)
 
 
 # ---- names -------------------------------------------------------------------------------------------------------
@@ -367,6 +374,45 @@ def test_answers_that_are_no_picture_are_errors_of_one_line(reply: bytes) -> Non
         with pytest.raises(MediaError) as caught:
             HttpFetcher(permit=allowing(server), timeout_s=1).fetch(server.url())
         assert "\n" not in str(caught.value)
+
+
+def test_a_host_that_stays_silent_is_left_alone_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A feed of ten thousand pictures on a host that is gone must not take ten thousand time-outs."""
+    lookups: list[str] = []
+
+    def resolve(host: str, port: int) -> list[str]:
+        lookups.append(host)
+        raise OSError("no such name")
+
+    fetcher = HttpFetcher(resolve=resolve)
+    for i in range(20):
+        with pytest.raises(MediaError, match="not known" if i < 5 else "silent 5 times in a row"):
+            fetcher.fetch(f"https://gone.example/{i}.jpg")
+    assert lookups == ["gone.example"] * 5
+    with pytest.raises(MediaError, match="not known"):
+        fetcher.fetch("https://other.example/a.jpg")
+    monkeypatch.setattr("shopcue.catalog.fetch._PAUSE_S", -1.0)
+    patient = HttpFetcher(resolve=resolve)
+    lookups.clear()
+    for _ in range(8):
+        with pytest.raises(MediaError, match="not known"):
+            patient.fetch("https://gone.example/a.jpg")
+    assert len(lookups) == 8, "after the pause it is asked again"
+
+
+def test_an_answer_ends_the_silence_and_a_refusal_is_none() -> None:
+    def serve(handler: BaseHTTPRequestHandler) -> None:
+        if "lost" in handler.path:
+            handler.close_connection = True
+        else:
+            answer(handler, status=404 if "missing" in handler.path else 200)
+
+    with serving(serve) as server:
+        fetcher = HttpFetcher(permit=allowing(server), timeout_s=1)
+        for path in ["/missing"] * 8 + ["/lost"] * 4 + ["/missing"] + ["/lost"] * 4:
+            with pytest.raises(MediaError):
+                fetcher.fetch(server.url(path))
+        assert fetcher.fetch(server.url()) == b"picture"
 
 
 def test_a_closed_port_is_an_error() -> None:

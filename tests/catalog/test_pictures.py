@@ -81,6 +81,28 @@ def test_sixteen_bit_grey_keeps_its_range() -> None:
     assert np.abs(image[0, :, 0].astype(int) - np.arange(256)).max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.full((4, 4), 40_000, ">u2"), 156),
+        (np.full((4, 4), 40_000, np.int32), 156),
+        (np.full((4, 4), 200, np.uint16), 200),
+        (np.full((4, 4), 1, np.uint16), 1),
+        (np.full((4, 4), 0.5, np.float32), 128),
+        (np.full((2_000, 1_500), 0.5, np.float32), 128),
+    ],
+)
+def test_deep_grey_takes_the_least_range_that_holds_it(values: np.ndarray, expected: int) -> None:
+    image = decode_picture(encoded(PilImage.fromarray(values), "TIFF"), "x").image
+    assert np.unique(image).tolist() == [expected]
+
+
+def test_values_that_are_no_numbers_are_black() -> None:
+    values = np.array([[np.nan, 1], [0.5, np.inf]], np.float32)
+    image = decode_picture(encoded(PilImage.fromarray(values), "TIFF"), "x").image
+    assert image[..., 0].tolist() == [[0, 255], [128, 0]]
+
+
 def test_transparent_pixels_become_white() -> None:
     pixels = PilImage.new("RGBA", (10, 10), (0, 0, 0, 0))
     pixels.paste((*RED, 255), (0, 0, 5, 10))

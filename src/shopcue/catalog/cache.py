@@ -76,7 +76,7 @@ class _Database:
                     for row in rows:
                         found += connection.execute(statement, tuple(row)).fetchall()
             except (sqlite3.Error, OSError) as error:
-                if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:  # the rest tells its kind
                     return []  # another process writes for long: only this answer is missed
                 self.trouble = f"the cache {self._path} is not used: {error}; delete it if it is damaged"
                 return []

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPException
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -33,9 +33,15 @@ MAX_URL = 4_096
 PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _WEEK_S = 7 * 86_400
+_PATIENCE = 5  # how often in a row a host may be silent
+_PAUSE_S = 60.0  # how long it is then left alone
+_MAX_SILENT_HOSTS = 10_000
 _AGENT = "shopcue"
 _HOST = re.compile(r"(?=.{1,254}$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
+_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")  # also halves of surrogate pairs, which UTF-8 cannot say
 _MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,10})")
+# Of protocols, and of 6to4 relays (withdrawn, RFC 7526), which not every release of Python tells from global ones.
+_SPECIAL_V4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
 _GLOBAL_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 _RELAYS = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
@@ -55,8 +61,8 @@ class Fetcher(Protocol):
 def is_public(address: Address) -> bool:
     """Tell whether an address belongs to the public internet, and so does the IPv4 address that it may carry."""
     if isinstance(address, IPv4Address):
-        relay = address.packed[:3] == bytes((192, 88, 99))  # 6to4 relays, withdrawn (RFC 7526)
-        return address.is_global and not (address.is_multicast or address.is_reserved or relay)
+        special = any(address in network for network in _SPECIAL_V4)
+        return address.is_global and not (address.is_multicast or address.is_reserved or special)
     if address in _NAT64:
         return is_public(IPv4Address(address.packed[-4:]))
     carried = address.ipv4_mapped or address.sixtofour
@@ -116,6 +122,7 @@ class HttpFetcher:
         self._max_bytes = max_bytes
         self._resolve = resolve
         self._permit = permit
+        self._silent: dict[str, _Silence] = {}
 
     def fetch(self, url: str) -> bytes:
         """Return the bytes behind `url`, from the cache while they are fresh or unchanged.
@@ -139,11 +146,31 @@ class HttpFetcher:
         deadline_s = time.monotonic() + self._total_s
         place = url
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._ask(_target(place), kept, deadline_s)
+            answer = self._ask_patiently(_target(place), kept, deadline_s)
             if isinstance(answer, Download):
                 return answer
             place = answer
         raise MediaError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times; give the picture's own address")
+
+    def _ask_patiently(self, target: _Target, kept: Download | None, deadline_s: float) -> Download | str:
+        """Ask, unless the host was silent so often that a feed full of its pictures would take hours to refuse."""
+        silence = self._silent.get(target.host, _Silence())
+        if silence.times >= _PATIENCE and time.monotonic() < silence.until_s:
+            raise _Unreachable(
+                f"{shown(target.url)} was not asked for: its host was silent {silence.times} times in a row; try later"
+            )
+        try:
+            answer = self._ask(target, kept, deadline_s)
+        except _Silent:
+            if len(self._silent) >= _MAX_SILENT_HOSTS:
+                self._silent.clear()
+            self._silent[target.host] = _Silence(silence.times + 1, time.monotonic() + _PAUSE_S)
+            raise
+        except MediaError:  # it refused, so it is there
+            self._silent.pop(target.host, None)
+            raise
+        self._silent.pop(target.host, None)
+        return answer
 
     def _ask(self, target: _Target, kept: Download | None, deadline_s: float) -> Download | str:
         """Return the download, or the address that the host redirects to."""
@@ -164,20 +191,18 @@ class HttpFetcher:
             finally:
                 connection.close()
         if problem is None or time.monotonic() >= deadline_s:
-            raise _Unreachable(
-                f"{shown(target.url)} took longer than {self._total_s:g} s; try again, or host it elsewhere"
-            )
+            raise _Silent(f"{shown(target.url)} took longer than {self._total_s:g} s; try again, or host it elsewhere")
         reason = shown(str(problem)) or type(problem).__name__
-        raise _Unreachable(f"{shown(target.url)} cannot be fetched: {reason}; check the address")
+        raise _Silent(f"{shown(target.url)} cannot be fetched: {reason}; check the address")
 
     def _checked(self, target: _Target) -> list[str]:
         """Return the addresses of the host; raises UnsafeAddress unless connections to all of them are permitted."""
         try:
             found = list(self._resolve(target.host, target.port))
         except (OSError, UnicodeError) as error:
-            raise _Unreachable(f"the host of {shown(target.url)} is not known ({error}); check the address") from None
+            raise _Silent(f"the host of {shown(target.url)} is not known ({error}); check the address") from None
         if not found:
-            raise _Unreachable(f"the host of {shown(target.url)} has no address; check the address")
+            raise _Silent(f"the host of {shown(target.url)} has no address; check the address")
         for text in found:
             if not self._permit(ip_address(text.partition("%")[0]), target.port) or "%" in text:
                 raise UnsafeAddress(
@@ -223,10 +248,22 @@ class _Unreachable(MediaError):
     """A host that does not answer now: a picture fetched earlier may still be used."""
 
 
+class _Silent(_Unreachable):
+    """A host that says nothing at all, or nothing to the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """How often in a row a host was silent, and until when, in seconds of the monotonic clock, it is left alone."""
+
+    times: int = 0
+    until_s: float = 0.0
+
+
 def _target(url: str) -> _Target:
     """Take an address apart; raises UnsafeAddress for what is not plainly http(s)://host/path."""
     name = shown(url)
-    if len(url) > MAX_URL or re.search(r"[\x00-\x1f\x7f\\]", url):
+    if len(url) > MAX_URL or _UNWRITABLE.search(url):
         raise UnsafeAddress(f"{name!r} is too long or holds control characters or backslashes; expected http(s)://...")
     try:
         parts = urlsplit(url.strip())

@@ -174,18 +174,26 @@ def _prepare(pixels: ImageFile) -> Image:
 def _opaque(pixels: Pixels) -> Pixels:
     """Return pixels of any mode as RGB, the transparent ones over white."""
     if pixels.mode.startswith(("I", "F")):
-        return fromarray(_eight_bits(np.asarray(pixels, np.float64))).convert("RGB")
+        return _eight_bits(pixels).convert("RGB")
     if pixels.has_transparency_data:
         layer = pixels.convert("RGBA")
+        layer.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Resampling.LANCZOS)
         return alpha_composite(new_pixels("RGBA", layer.size, "white"), layer).convert("RGB")
     return pixels.convert("RGB")
 
 
-def _eight_bits(
-    values: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _eight_bits(pixels: Pixels) -> Pixels:
     """Return deep grey values as 0..255. Their range is 1 (float), 255 or 65535: the least that holds the brightest."""
-    values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    brightest = values.max(initial=0.0)
-    full = 1.0 if brightest <= 1 else 255.0 if brightest <= 255 else 65535.0
-    return np.asarray(np.clip(values * (255.0 / full) + 0.5, 0, 255), np.uint8)
+    known = pixels if pixels.mode == "F" else pixels.convert("I")  # I;16B and its like can do little
+    brightest = _brightest(known)
+    full = 255.0 if brightest <= 255 else 65535.0
+    full = 1.0 if brightest <= 1 and known.mode == "F" else full
+    small = known.convert("F")
+    small.thumbnail((MAX_SIDE_PX, MAX_SIDE_PX), Resampling.BOX)  # first: each copy of 40 megapixels takes 160 MB
+    values = np.nan_to_num(np.asarray(small, np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    return fromarray(np.asarray(np.clip(values * (255.0 / full) + 0.5, 0, 255), np.uint8))
+
+
+def _brightest(pixels: Pixels) -> float:
+    values = np.asarray(pixels)
+    return float(values.max(where=np.isfinite(values), initial=0))
