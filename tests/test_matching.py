@@ -33,9 +33,11 @@ def test_the_norm_takes_away_what_a_product_shares_with_everything() -> None:
     rng = np.random.default_rng(0)
     cohort = rng.normal([0.6, 0.1], [0.05, 0.2], (4000, 2)).astype(np.float32)
     norm = CohortNorm.of(cohort)
-    sight = see(np.array([[0.6, 0.3], [0.65, 0.1]], np.float32), norm)
+    sight = see(np.array([[0.6, 0.3], [0.7, -0.9], [0.1, 0.3]], np.float32), norm)
     np.testing.assert_allclose(sight.similarity, [1.0, 1.0], atol=0.06)
     assert sight.window.tolist() == [1, 0]
+    alone = see(np.array([[0.65, 0.3]], np.float32), norm)
+    np.testing.assert_allclose(alone.similarity, [1.0, 1.0], atol=0.06)
 
 
 @given(seed=st.integers(0, 200), count=st.integers(0, 12))

@@ -161,7 +161,7 @@ def search(
         read_picture(Path(image))  # a photo that cannot be read ends it before the long work
     encoder = make_encoder(settings.models)
     shop = open_shop(catalog, encoder, update=update)
-    looker = Looker(shop.gallery, trained_for(encoder), max(settings.matching.verify, k))
+    looker = Looker(shop.gallery, trained_for(encoder), verify=settings.matching.verify)
     for image in images:
         picture = shrink(read_picture(Path(image)).image, settings.sampling.max_side_px)
         frame = Frame(0.0, picture)

@@ -63,9 +63,13 @@ class CohortNorm:
 
 
 def see(similarity: Floats, norm: CohortNorm) -> Sight:
-    """Take the best of a moment's windows for each product. similarity: float32 (N, P), raw cosines."""
+    """Sum up a moment's windows for each product. similarity: float32 (N, P), raw cosines, N >= 1.
+
+    The mean of the best two windows: one may look like anything by chance, and few show the product well.
+    """
     window = np.argmax(similarity, axis=0)
-    best = similarity[window, np.arange(similarity.shape[1])]
+    kept = min(2, len(similarity))
+    best = np.partition(similarity, -kept, axis=0)[-kept:].mean(axis=0)
     return Sight(((best - norm.mean) / norm.deviation).astype(np.float32), window.astype(np.int64))
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections import deque
@@ -25,7 +26,7 @@ from shopcue.mentions import Mentions
 from shopcue.models.calibration import TrainedCalibration
 from shopcue.models.image import ImageEncoder
 from shopcue.models.text import TextMatcher
-from shopcue.models.verification import GeometricVerifier
+from shopcue.models.verification import GeometricVerifier, Verification
 from shopcue.records import Comment, Detections, Floats, Focus, Frame, Gallery, Match, Utterance
 from shopcue.settings import Settings
 
@@ -35,6 +36,7 @@ EVIDENCE_WAIT_S = 20.0
 """A moment is scored when its stream is so far past it, so that what is said about it, and heard late, still counts."""
 
 _BATCH_FRAMES = 8
+_HALF_A_FRAME_S = 0.02  # time stamps are not exact multiples
 
 
 def detect(frames: Sequence[Frame], encoder: ImageEncoder) -> list[Detections]:
@@ -63,25 +65,34 @@ class Seen:
 
 
 class Looker:
-    """Compares moments with a gallery: embeddings first, local features for the few best candidates.
+    """Compares the moments of one stream with a gallery: embeddings first, local features for the few best candidates.
 
     trained: calibration and cohort of the encoder that made the gallery. verify: how many candidates are verified.
+    verify_every_s: local features cost more than all else, and what they find holds for a while: it stands until so
+    much later.
     """
 
-    def __init__(self, gallery: Gallery, trained: TrainedCalibration, verify: int) -> None:
+    def __init__(
+        self, gallery: Gallery, trained: TrainedCalibration, *, verify: int, verify_every_s: float = 0.0
+    ) -> None:
         self._gallery = gallery
         self._weights = trained.calibration.visual
         self._norm = CohortNorm.of(similarities(gallery, trained.cohort))
         self._verifier = GeometricVerifier(gallery)
-        self._verify = verify
+        self._verify, self._verify_every_s = verify, verify_every_s
+        self._verified_s = -math.inf
+        self._found: dict[int, Verification] = {}
 
     def features(self, frame: Frame, detections: Detections) -> tuple[Floats, Floats]:
         """Return what a moment looks like to each product: features (P, F) of `matching.FEATURES`, boxes (P, 4)."""
         sight = see(similarities(self._gallery, detections.vectors), self._norm)
+        if frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
+            looked_at = candidates(sight, self._verify)
+            self._found = dict(zip(looked_at, self._verifier.verify(frame.image, looked_at), strict=True))
+            self._verified_s = frame.time_s
         boxes = detections.boxes[sight.window]
         inliers = np.zeros(len(sight.similarity), np.float32)
-        looked_at = candidates(sight, self._verify)
-        for product, found in zip(looked_at, self._verifier.verify(frame.image, looked_at), strict=True):
+        for product, found in self._found.items():
             if found.inliers:
                 inliers[product] = found.inliers
                 boxes[product] = found.box * frame.scale
@@ -110,7 +121,8 @@ class Session:
         self._settings = settings or Settings()
         self._gallery = gallery
         self._calibration = trained.calibration
-        self._looker = Looker(gallery, trained, self._settings.matching.verify)
+        matching = self._settings.matching
+        self._looker = Looker(gallery, trained, verify=matching.verify, verify_every_s=matching.verify_every_s)
         self._mentions = Mentions(text) if text is not None else None
         focusing = self._settings.focusing
         self._focuser = Focuser(

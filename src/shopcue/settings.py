@@ -39,17 +39,19 @@ class Matching:
     """How pictures and words become one score.
 
     text_weight: λ of visual + λ·text, in units of the shipped calibration. verify: how many of the best candidates of a
-    moment are looked at with local features; 0 turns it off.
+    moment are looked at with local features, 0 turns it off; verify_every_s: for how long what they find stands.
     """
 
     text_weight: float = 1.0
     comment_weight: float = 1.0
-    verify: int = 6
+    verify: int = 10
+    verify_every_s: float = 1.0
 
     def __post_init__(self) -> None:
         _within("matching.text_weight", self.text_weight, 0, 100)
         _within("matching.comment_weight", self.comment_weight, 0, 100)
         _within("matching.verify", self.verify, 0, 100)
+        _within("matching.verify_every_s", self.verify_every_s, 0, 60)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -119,6 +119,19 @@ def test_a_changed_picture_is_encoded_anew(tmp_path: Path) -> None:
     cache.close()
 
 
+def test_another_way_to_prepare_pictures_brings_back_no_old_vector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop, cache = tmp_path / "shop", EmbeddingCache(tmp_path / "e.sqlite3")
+    paint(shop / "a.png", (200, 0, 0))
+    trimmed, _ = build_gallery(read_feed(shop), Histogram(), cache=cache)
+    monkeypatch.setattr(exact, "trim_margins", lambda image: image)
+    whole, _ = build_gallery(read_feed(shop), Histogram(), cache=cache)
+    assert not np.array_equal(trimmed.vectors, whole.vectors)
+    assert np.array_equal(whole.vectors, Histogram().encode([np.asarray(PilImage.open(shop / "a.png"))]))
+    cache.close()
+
+
 def test_a_damaged_cache_fails_nothing(shop: Path, tmp_path: Path) -> None:
     (tmp_path / "e.sqlite3").write_bytes(b"garbage" * 1_000)
     cache = EmbeddingCache(tmp_path / "e.sqlite3")

@@ -104,7 +104,7 @@ def test_house_tells_pictures_apart_and_forgives_exposure() -> None:
     )
     dark = np.asarray(cv2.convertScaleAbs(stripes[20:, 10:], alpha=0.8), np.uint8)
     stripes_, discs_, dark_ = HouseEncoder(threads=1).encode([stripes, discs, dark])
-    assert stripes_ @ dark_ > 0.3 + stripes_ @ discs_
+    assert stripes_ @ dark_ > 0.15 + stripes_ @ discs_
 
 
 def test_fingerprints_tell_weights_and_preprocessing_apart(tmp_path: Path) -> None:

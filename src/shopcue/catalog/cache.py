@@ -1,4 +1,4 @@
-"""What was paid for once and is kept on disk: embeddings by the content of a picture, downloads by their address.
+"""What was paid for once and is kept on disk: embeddings by the pixels of a picture, downloads by their address.
 
 A cache may be lost at any time and never fails a run: one that is damaged, locked or not writable is as good as none,
 and its `trouble` says so. Several processes may share one.
@@ -36,7 +36,7 @@ _BOUND_EVERY = 64  # writes: to count what is there reads a whole index
 _DAY_S = 86_400
 
 Key = tuple[str, str]
-"""What a vector was made of and by: (content and preparation of the picture, fingerprint of the encoder)."""
+"""What a vector was made of and by: (name of the pixels that were embedded, fingerprint of the encoder)."""
 
 
 def default_folder() -> Path:

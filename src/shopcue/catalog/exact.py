@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from hashlib import sha256
 from itertools import islice
 from math import isqrt
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 from shopcue.catalog.cache import EmbeddingCache, Key
 from shopcue.catalog.feeds import Feed, ItemReport, first_reasons
 from shopcue.catalog.fetch import Fetcher
-from shopcue.catalog.pictures import PREPARATION, load_picture, shrink
+from shopcue.catalog.pictures import load_picture, shrink
 from shopcue.errors import FeedError, ShopcueError
 from shopcue.models.image import ImageEncoder, trim_margins
 from shopcue.records import Catalog, Floats, Gallery, Image, Indices
@@ -106,7 +107,12 @@ def _load(product: int, reference: str, folder: Path, fetcher: Fetcher | None) -
     except ShopcueError as error:
         return _Loaded(product, None, "", str(error))
     image = np.ascontiguousarray(trim_margins(picture.image))
-    return _Loaded(product, image, f"{picture.sha256}-{PREPARATION}")
+    return _Loaded(product, image, _content(image))
+
+
+def _content(image: Image) -> str:
+    """Name the pixels that an encoder sees: no change of how they are prepared can bring back an old vector."""
+    return f"{image.shape[1]}x{image.shape[0]}-{sha256(image).hexdigest()}"
 
 
 def _batches(loaded: Iterator[_Loaded], size: int) -> Iterator[list[_Loaded]]:

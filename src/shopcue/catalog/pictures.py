@@ -36,9 +36,6 @@ from shopcue.catalog.fetch import Fetcher
 from shopcue.errors import MediaError, UnsafeAddress
 from shopcue.records import Image
 
-PREPARATION = "1"
-"""Names how bytes become pixels here; it is part of a cache key and changes whenever the pixels do."""
-
 MAX_BYTES = 20 << 20
 MAX_PIXELS = 40_000_000
 MAX_SIDE_PX = 1024
