@@ -112,7 +112,7 @@ def _load(product: int, reference: str, folder: Path, fetcher: Fetcher | None) -
 
 def _content(image: Image) -> str:
     """Name the pixels that an encoder sees: no change of how they are prepared can bring back an old vector."""
-    return f"{image.shape[1]}x{image.shape[0]}-{sha256(image).hexdigest()}"
+    return f"{image.shape[1]}x{image.shape[0]}-{sha256(image.data).hexdigest()}"
 
 
 def _batches(loaded: Iterator[_Loaded], size: int) -> Iterator[list[_Loaded]]:
