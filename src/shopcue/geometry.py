@@ -32,17 +32,16 @@ def crop(image: Image, box: Floats) -> Image:
 
 
 def windows(width: int, height: int) -> Floats:
-    """Return the windows of a frame that are looked at when nothing says where its product is: float32 (N, 4).
+    """Return the windows of a frame that are looked at when nothing says where its product is: float32 (5, 4).
 
-    The whole frame first, for its context; then squares of 85 and 60 % of the shorter side, three along the longer
-    one, since a hand holds a product up near the middle; then one close look at the middle.
+    The whole frame first, for its context; then squares in the middle of the shorter side, where a hand holds a product
+    up: one of 85 % of it, and three of 60 % along the longer side.
     """
     short = min(width, height)
     boxes = [(0.0, 0.0, float(width), float(height))]
-    for share, along in ((0.85, (0.28, 0.5, 0.72)), (0.6, (0.28, 0.5, 0.72)), (0.42, (0.5,))):
-        for place in along:
-            x, y = (place * width, height / 2) if width >= height else (width / 2, place * height)
-            half = share * short / 2
-            x, y = min(max(x, half), width - half), min(max(y, half), height - half)
-            boxes.append((x - half, y - half, x + half, y + half))
+    for share, along in ((0.85, 0.5), (0.6, 0.28), (0.6, 0.5), (0.6, 0.72)):
+        x, y = (along * width, height / 2) if width >= height else (width / 2, along * height)
+        half = share * short / 2
+        x, y = min(max(x, half), width - half), min(max(y, half), height - half)
+        boxes.append((x - half, y - half, x + half, y + half))
     return np.array(boxes, np.float32)

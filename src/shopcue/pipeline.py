@@ -69,7 +69,7 @@ class Looker:
 
     trained: calibration and cohort of the encoder that made the gallery. verify: how many candidates are verified.
     verify_every_s: local features cost more than all else, and what they find holds for a while: it stands until so
-    much later.
+    much later, or until another candidate is the best.
     """
 
     def __init__(
@@ -82,14 +82,16 @@ class Looker:
         self._verify, self._verify_every_s = verify, verify_every_s
         self._verified_s = -math.inf
         self._found: dict[int, Verification] = {}
+        self._best = -1
 
     def features(self, frame: Frame, detections: Detections) -> tuple[Floats, Floats]:
         """Return what a moment looks like to each product: features (P, F) of `matching.FEATURES`, boxes (P, 4)."""
         sight = see(similarities(self._gallery, detections.vectors), self._norm)
-        if frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
+        best = int(np.argmax(sight.similarity))
+        if best != self._best or frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
             looked_at = candidates(sight, self._verify)
             self._found = dict(zip(looked_at, self._verifier.verify(frame.image, looked_at), strict=True))
-            self._verified_s = frame.time_s
+            self._verified_s, self._best = frame.time_s, best
         boxes = detections.boxes[sight.window]
         inliers = np.zeros(len(sight.similarity), np.float32)
         for product, found in self._found.items():

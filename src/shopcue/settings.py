@@ -45,7 +45,7 @@ class Matching:
     text_weight: float = 1.0
     comment_weight: float = 1.0
     verify: int = 10
-    verify_every_s: float = 1.0
+    verify_every_s: float = 1.5
 
     def __post_init__(self) -> None:
         _within("matching.text_weight", self.text_weight, 0, 100)

@@ -167,8 +167,9 @@ def trim_margins(image: Image, tolerance: int = 12, keep: float = 0.1) -> Image:
     if int(np.ptp(corners, axis=0).max()) > 2 * tolerance:
         return image
     ground = np.median(corners, axis=0)
-    differs = (np.abs(image.astype(np.int16) - ground) > tolerance).any(axis=2)
-    rows, columns = np.flatnonzero(differs.any(axis=1)), np.flatnonzero(differs.any(axis=0))
+    low, high = np.ceil(ground - tolerance).clip(0, 255), np.floor(ground + tolerance).clip(0, 255)
+    plain = cv2.inRange(image, (*low, 0), (*high, 255))
+    rows, columns = np.flatnonzero(plain.min(axis=1) == 0), np.flatnonzero(plain.min(axis=0) == 0)
     if not len(rows):
         return image
     border = round(keep * max(rows[-1] - rows[0], columns[-1] - columns[0]))

@@ -7,7 +7,7 @@ pasting them makes an encoder WORSE on people who wear them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from shopcue.training.views import (
     crop_random,
     cut_out,
     degraded,
+    edited,
     exposed,
     jpeg,
     placed,
@@ -54,12 +55,17 @@ class PairBatch:
 
 @dataclass(frozen=True, slots=True)
 class PairRecipe:
-    """How a batch is made up. Shares are of the goods pairs; `twins` is how many get a hue that does not exist."""
+    """How a batch is made up: numbers of pairs, and shares of the goods pairs.
 
-    garments: int = 16
-    goods: int = 20
+    sisters: pairs of packs whose print is changed, two of each pack. composed: the picture laid into a scene in place of
+    a photo. twins: a hue that does not exist. in_clutter: photos made small in a scene.
+    """
+
+    garments: int = 12
+    goods: int = 14
+    sisters: int = 10
     side_px: int = 160
-    composed: float = 0.4
+    composed: float = 0.3
     twins: float = 0.25
     in_clutter: float = 0.25
     seed: int = 0
@@ -95,6 +101,10 @@ class PairBatches:
             keys.append(key)
             # A twin is a product of its own: it must be told from the product that it was made of.
             products.append(-1 - len(products) if twin else product)
+        for query, key in self._sister_pairs(rng):
+            queries.append(query)
+            keys.append(key)
+            products.append(-1 - len(products))
         for garment in rng.choice(len(self._garments), recipe.garments, replace=False):
             query, key = self._garment_pair(self._garments[garment], rng)
             queries.append(query)
@@ -128,6 +138,15 @@ class PairBatches:
             scene = placed(part, np.full(part.shape[:2], 255, np.uint8), self._ground(rng), rng)
             return degraded(scene, rng), key
         return camera_view(photo, rng, 0.6), key
+
+    def _sister_pairs(self, rng: Rng) -> Iterator[tuple[Image, Image]]:
+        """Yield pairs of products that do not exist, two sisters of each pack: the nearest of wrong answers."""
+        for base in rng.permutation(self._photographed)[: self._recipe.sisters // 2]:
+            goods = self._goods[base]
+            for _ in range(2):
+                picture = edited(goods.picture, goods.mask, self._ground(rng), rng)
+                scene = placed(picture, goods.mask, self._ground(rng), rng)
+                yield degraded(crop_random(scene, rng, 0.85), rng), shop_view(picture, rng)
 
     def _garment_pair(self, photo: Image, rng: Rng) -> tuple[Image, Image]:
         """Return two views of one photo: a harsh one and a mild one, either turned left for right."""

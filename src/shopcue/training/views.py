@@ -96,6 +96,35 @@ def recoloured(images: tuple[Image, Image], degrees: float) -> tuple[Image, Imag
     return turned[0], turned[1]
 
 
+def edited(picture: Image, mask: Image, patch: Image, rng: Rng) -> Image:
+    """Return the picture of a sister product: the same pack with two to four parts of its print changed.
+
+    mask: uint8 (H, W), 255 where the product is. patch: a picture to print on it. A part is turned in hue, mirrored,
+    covered by the patch, or written on. An encoder that is to tell sisters apart must read the print.
+    """
+    view = picture.copy()
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return view
+    tall, wide = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+    for _ in range(int(rng.integers(2, 5))):
+        h, w = int(rng.uniform(0.15, 0.45) * tall) + 1, int(rng.uniform(0.3, 0.9) * wide) + 1
+        y, x = int(rows[0] + rng.integers(0, tall - h + 1)), int(columns[0] + rng.integers(0, wide - w + 1))
+        part = np.ascontiguousarray(view[y : y + h, x : x + w])
+        kind = int(rng.integers(4))
+        if kind == 0:
+            part = recoloured((part, part), float(rng.uniform(40, 320)))[0]
+        elif kind == 1:
+            part = part[::-1, ::-1]
+        elif kind == 2:
+            part = np.asarray(cv2.resize(crop_random(patch, rng, 0.3), (w, h), interpolation=cv2.INTER_AREA), np.uint8)
+        else:
+            _write(part, rng)
+        inside = mask[y : y + h, x : x + w, None] > 0
+        view[y : y + h, x : x + w] = np.where(inside, part, view[y : y + h, x : x + w])
+    return view
+
+
 def crop_random(image: Image, rng: Rng, least_share: float) -> Image:
     """Return a random part that keeps at least `least_share` of each side; both sides differ, so the aspect varies."""
     height, width = image.shape[:2]
@@ -192,6 +221,15 @@ def with_graphics(image: Image, rng: Rng) -> Image:
         ink = [255.0 if colour.mean() < 128 else 0.0] * 3
         cv2.putText(view, text, (x + 2, y + h - 3), cv2.FONT_HERSHEY_SIMPLEX, h / 40, ink, 1, cv2.LINE_AA)
     return view
+
+
+def _write(part: Image, rng: Rng) -> None:
+    """Write a word of a random colour into `part`, in place."""
+    height = part.shape[0]
+    word = "".join(chr(rng.integers(65, 91)) for _ in range(int(rng.integers(2, 6))))
+    ink = [float(value) for value in rng.integers(0, 256, 3)]
+    thickness = max(1, height // 12)
+    cv2.putText(part, word, (1, height - 3), cv2.FONT_HERSHEY_DUPLEX, height / 32, ink, thickness, cv2.LINE_AA)
 
 
 def _levels() -> Floats:
