@@ -13,19 +13,8 @@ from typing import Protocol
 import numpy as np
 
 from shopcue.errors import MediaError
-from shopcue.models.recognition import RATE_HZ, Recogniser, WhisperRecogniser, find_recogniser
+from shopcue.models.recognition import RATE_HZ, Recogniser
 from shopcue.records import AudioChunk, Floats, Utterance
-
-__all__ = [
-    "Recogniser",
-    "SileroVoice",
-    "SpeechCutter",
-    "Voice",
-    "WhisperRecogniser",
-    "find_recogniser",
-    "sentences",
-    "transcribe",
-]
 
 PACK_S = 28.0  # of speech that is recognised at once; Whisper's window has 30
 LONGEST_PIECE_S = 24.0

@@ -126,7 +126,7 @@ def hint_words(titles: Sequence[str], most: int = 400) -> list[str]:
     for title in titles:
         spelled = {word: word for word in words(title)} | {part.casefold(): part for part in title.split()}
         own = dict.fromkeys(word for word in words(title) if is_unspaced(word) or len(word) > 2)
-        counts.update(own)
+        counts.update(list(own))
         for word in own:
             written.setdefault(word, spelled[word])
     hint, left = [], most
