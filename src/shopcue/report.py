@@ -141,6 +141,7 @@ def render_report(
         document=document,
         name=re.split(r"[/\\]", document.video)[-1] or document.video,
         video=_video_address(document.video, folder),
+        poster=next((card.frame for card in cards if card.frame), None),
         figures=_figures(document, len(shown), len(shown) + len(unseen)),
         shown=shown,
         unseen=unseen[:_UNSEEN_LIMIT],
