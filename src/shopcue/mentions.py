@@ -115,8 +115,9 @@ class Mentions:
     def utterances_at(self, time_s: float) -> Floats:
         """Return the evidence of speech at a moment, in [0, 1]. Float32 (P,)."""
         self._forget(time_s)
-        reach_s = self._tail_s + self._context_s + LONGEST_S
-        mentions = _between(self._said, time_s - reach_s, time_s + self._lead_s + self._context_s)
+        # What counts now, and what lies in one stretch of talk with it.
+        before_s = self._tail_s + LONGEST_S + self._context_s + LONGEST_S
+        mentions = _between(self._said, time_s - before_s, time_s + self._lead_s + LONGEST_S + self._context_s)
         evidence = np.zeros(self._count, np.float32)
         if mentions:
             products, weights = _table(mentions)

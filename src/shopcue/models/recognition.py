@@ -189,7 +189,7 @@ def _open(place: Place, threads: int, vocabulary: Sequence[str]) -> tuple[Whispe
     found = file_sha256(model)
     if place.sha256 and found != place.sha256:
         raise WeightsError(f"{model} has sha256 {found[:12]}..., expected {place.sha256[:12]}...: reinstall it")
-    name = f"whisper-{place.name}"
+    name = place.name if "whisper" in place.name else f"whisper-{place.name}"
     fingerprint = f"{name}-{found[:16]}"
     return WhisperRecogniser(place.folder, fingerprint, threads=threads, vocabulary=vocabulary), f"speech: {name}"
 
