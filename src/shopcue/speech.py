@@ -20,6 +20,7 @@ PACK_S = 28.0  # of speech that is recognised at once; Whisper's window has 30
 LONGEST_PIECE_S = 24.0
 GUARD_S = 0.8  # speech that ends so near to the end of what is known may go on
 SEAM_S = 0.1  # chunks that lie further apart are not one sound
+REPEAT_S = 5.0  # the same text again within so many seconds is not a second utterance
 STEP_S = 15.0  # of sound between two looks for voice, at most
 
 _SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！", "｡")
@@ -129,22 +130,31 @@ def transcribe(
     utterance ends at the end of a sentence, at a pause, or after so many seconds. Raises MediaError for another rate.
     """
     cutter = SpeechCutter(voice or SileroVoice(), min(STEP_S, max(1.0, wait_s / 2)))
+    spoken = (
+        utterance
+        for pack in _packs(_pieces(chunks, cutter), wait_s)
+        for utterance in _recognised(pack, recogniser, longest_s)
+    )
+    last: Utterance | None = None
+    for utterance in spoken:
+        # Text that repeats itself at once is what a recogniser makes of noise.
+        if last is None or utterance.text != last.text or utterance.start_s > last.end_s + REPEAT_S:
+            yield utterance
+        last = utterance
+
+
+def _packs(pieces: Iterable[tuple[AudioChunk | None, float]], wait_s: float) -> Iterator[list[AudioChunk]]:
+    """Gather pieces until they fill what is recognised at once, or the first has waited for wait_s seconds."""
     pack: list[AudioChunk] = []
-    last = ""
-    for piece, now_s in _pieces(chunks, cutter):
+    for piece, now_s in pieces:
         full = piece is not None and sum(map(_length_s, [*pack, piece])) > PACK_S
         if pack and (full or now_s - pack[0].start_s >= wait_s):
-            for utterance in _recognised(pack, recogniser, longest_s):
-                if utterance.text != last:  # text that repeats itself is what a recogniser makes of noise
-                    yield utterance
-                last = utterance.text
+            yield pack
             pack = []
         if piece is not None:
             pack.append(piece)
-    for utterance in _recognised(pack, recogniser, longest_s):
-        if utterance.text != last:
-            yield utterance
-        last = utterance.text
+    if pack:
+        yield pack
 
 
 def _pieces(chunks: Iterable[AudioChunk], cutter: SpeechCutter) -> Iterator[tuple[AudioChunk | None, float]]:
@@ -161,8 +171,6 @@ def _pieces(chunks: Iterable[AudioChunk], cutter: SpeechCutter) -> Iterator[tupl
 
 def _recognised(pack: Sequence[AudioChunk], recogniser: Recogniser, longest_s: float) -> Iterator[Utterance]:
     """Recognise pieces as one and yield their utterances at the pieces' own times."""
-    if not pack:
-        return
     ends = np.cumsum([_length_s(piece) for piece in pack])
     words: list[list[Utterance]] = [[] for _ in pack]
     for word in recogniser.recognise(np.concatenate([piece.samples for piece in pack])):

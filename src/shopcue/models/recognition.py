@@ -116,7 +116,7 @@ def _is_speech(segment: Any) -> bool:
     return not silent and segment.avg_logprob > -1.2 and segment.compression_ratio < 2.4
 
 
-def hint_words(titles: Sequence[str], most: int = 400) -> list[str]:
+def hint_words(titles: Sequence[str], most: int = 800) -> list[str]:
     """Return the words of titles, those of most titles first, up to `most` characters: a hint of what may be said.
 
     Bare words and not whole titles, since a recogniser that is given titles is tempted to say them.
