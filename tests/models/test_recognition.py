@@ -8,6 +8,7 @@ import subprocess
 import wave
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -171,3 +172,21 @@ def test_noise_is_no_speech_even_with_a_hint(recogniser: WhisperRecogniser, loud
     noise = (loudness * np.random.default_rng(0).standard_normal(5 * 16_000)).astype(np.float32)
     assert SileroVoice().spans(noise) == []
     assert "".join(word.text for word in recogniser.recognise(noise)).strip() == ""
+
+
+def test_a_new_language_is_believed_only_when_it_is_sure(
+    recogniser: WhisperRecogniser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+    detected = [("en", 0.4), ("cy", 0.5), ("zh", 0.9), ("nn", 0.95)]
+
+    def listen(samples: Floats, language: str | None) -> tuple[list[object], SimpleNamespace]:
+        asked.append(language)
+        found, probability = (language, 1.0) if language else detected.pop(0)
+        return [], SimpleNamespace(language=found, language_probability=probability)
+
+    monkeypatch.setattr(recogniser, "_listen", listen)
+    monkeypatch.setattr(recogniser, "_language", None)
+    for seconds in (5, 5, 5, 1):
+        recogniser.recognise(np.zeros(seconds * 16_000, np.float32))
+    assert asked == [None, None, "en", None, "zh"]

@@ -21,6 +21,8 @@ from shopcue.models.text import is_unspaced, words
 from shopcue.records import Floats, Utterance
 
 RATE_HZ = 16_000
+SURE_LANGUAGE = 0.7  # below this probability a new language is not believed ...
+SURE_S = 3.0  # ... nor in a piece that is shorter than so many seconds
 OWN_WEIGHTS = Path(__file__).parent.parent / "weights" / "whisper"
 BASE_SHA256 = "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9"
 TINY_EN_SHA256 = "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a"
@@ -47,8 +49,9 @@ class WhisperRecogniser:
 
     folder: the model in CTranslate2's format. fingerprint: what names it. threads: of the CPU. beam: hypotheses that
     are followed. vocabulary: titles of what may be named, whose words are given to the recogniser as a hint (see
-    `hint_words`). recheck: after how many pieces the language is detected again. Of what it hears, it drops what has
-    the marks of a hallucination: probably no speech, improbable words, text that repeats itself or only the hint.
+    `hint_words`). The language is detected in each piece, and kept where that is unsure.
+    Of what it hears, it drops what has the marks of a hallucination: probably no speech, improbable words, text that
+    repeats itself or only the hint.
     """
 
     def __init__(
@@ -59,7 +62,6 @@ class WhisperRecogniser:
         threads: int = 2,
         beam: int = 1,
         vocabulary: Sequence[str] = (),
-        recheck: int = 8,
     ) -> None:
         from faster_whisper import WhisperModel
 
@@ -70,8 +72,6 @@ class WhisperRecogniser:
         self._fingerprint = fingerprint
         self._beam = beam
         self._hint = hint_words(vocabulary)
-        self._recheck = recheck
-        self._heard = 0
         self._language: str | None = None if self._model.model.is_multilingual else "en"
 
     @property
@@ -81,16 +81,12 @@ class WhisperRecogniser:
 
     def recognise(self, samples: Floats) -> list[Utterance]:
         """Return the words of a piece of sound; see `Recogniser`."""
-        segments, _ = self._model.transcribe(
-            samples,
-            language=self._detect(samples),
-            beam_size=self._beam,
-            temperature=0.0,  # no second tries: a stream does not wait
-            condition_on_previous_text=False,
-            word_timestamps=True,
-            hotwords=", ".join(self._hint) or None,
-            vad_filter=False,
-        )
+        segments, heard = self._listen(samples, self._language if len(samples) < SURE_S * RATE_HZ else None)
+        known = self._language
+        if known is None or heard.language_probability >= SURE_LANGUAGE:
+            self._language = heard.language
+        elif heard.language != known:
+            segments, _ = self._listen(samples, known)
         return [
             Utterance(float(word.start), max(float(word.start), float(word.end)), word.word)
             for segment in segments
@@ -98,16 +94,19 @@ class WhisperRecogniser:
             for word in segment.words or ()
         ]
 
-    def _detect(self, samples: Floats) -> str | None:
-        """Return the language: detected in the first piece and checked again at times, unless that is unsure."""
-        if self._model.model.is_multilingual and self._heard % self._recheck == 0:
-            language, probability, _ = self._model.detect_language(samples)
-            if self._language is None or probability > 0.7:
-                self._language = language
-            if probability < 0.5:
-                self._heard -= 1  # ask again with the next piece
-        self._heard += 1
-        return self._language
+    def _listen(self, samples: Floats, language: str | None) -> tuple[Any, Any]:
+        """Return the segments, which are made as they are read, and what is known of the language; None = detect it."""
+        found: tuple[Any, Any] = self._model.transcribe(
+            samples,
+            language=language,
+            beam_size=self._beam,
+            temperature=0.0,  # no second tries: a stream does not wait
+            condition_on_previous_text=False,
+            word_timestamps=True,
+            hotwords=", ".join(self._hint) or None,
+            vad_filter=False,
+        )
+        return found
 
 
 def _is_speech(segment: Any) -> bool:
