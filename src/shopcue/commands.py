@@ -274,11 +274,21 @@ class Drawn:
     truth: Path
 
 
-def draw_demo(folder: Path, *, duration_s: float, seed: int, update: Update | None = None) -> Drawn:
+def draw_demo(
+    folder: Path,
+    *,
+    duration_s: float,
+    seed: int,
+    size: tuple[int, int] = (960, 540),
+    fps: int = 20,
+    update: Update | None = None,
+) -> Drawn:
     """Draw a shop of twelve products and a show of duration_s seconds into `folder`."""
     share = None if update is None else lambda done: update("drawing", done, 1.0)
     feed = synthetic.make_shop(folder / "shop", seed=seed)
-    stream = synthetic.make_stream(folder / "show", feed, duration_s=duration_s, seed=seed, progress=share)
+    stream = synthetic.make_stream(
+        folder / "show", feed, duration_s=duration_s, size=size, fps=fps, seed=seed, progress=share
+    )
     return Drawn(feed, stream.video, stream.speech, stream.comments, stream.truth)
 
 
@@ -292,12 +302,19 @@ class Demo:
 
 
 def demo(
-    out: str | Path, *, duration_s: float = 90.0, seed: int = 0, update: Update | None = None, note: Note | None = None
+    out: str | Path,
+    *,
+    duration_s: float = 90.0,
+    seed: int = 0,
+    size: tuple[int, int] = (960, 540),
+    fps: int = 20,
+    update: Update | None = None,
+    note: Note | None = None,
 ) -> Demo:
     """Draw a shop and a show, match them, and score the answer against what was drawn."""
     folder = Path(out)
     exports.check_writable(folder)
-    drawn = draw_demo(folder, duration_s=duration_s, seed=seed, update=update)
+    drawn = draw_demo(folder, duration_s=duration_s, seed=seed, size=size, fps=fps, update=update)
     results = folder / "results"
     matched = match(
         drawn.video, drawn.feed, results, speech=str(drawn.speech), comments=drawn.comments, update=update, note=note
