@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopcue.errors import MediaError
-from shopcue.models.image import fit_square, trim_margins
+from shopcue.models.image import Fit, fit_square, trim_margins
 from shopcue.records import Image, Indices
 from shopcue.training.views import (
     Rng,
@@ -57,16 +57,18 @@ class PairBatch:
 class PairRecipe:
     """How a batch is made up: numbers of pairs, and shares of the goods pairs.
 
-    sisters: pairs of packs whose print is changed, two of each pack. composed: the picture laid into a scene in place of
-    a photo. twins: a hue that does not exist. in_clutter: photos made small in a scene.
+    sisters: pairs of packs whose print is changed, two of each pack. composed: the picture laid into a scene in place
+    of a photo. twins: a hue that does not exist. in_clutter: photos made small in a scene. fit: squashed crops vary
+    the aspect, which served the letterboxed pictures of inference better than letterboxed crops did.
     """
 
-    garments: int = 12
+    garments: int = 24
     goods: int = 14
-    sisters: int = 10
+    sisters: int = 0
     side_px: int = 160
-    composed: float = 0.3
-    twins: float = 0.25
+    fit: Fit = "squash"
+    composed: float = 0.5
+    twins: float = 0.4
     in_clutter: float = 0.25
     seed: int = 0
 
@@ -112,8 +114,8 @@ class PairBatches:
             products.append(len(self._goods) + int(garment))
         side = recipe.side_px
         return PairBatch(
-            np.stack([fit_square(query, side, "letterbox") for query in queries]),
-            np.stack([fit_square(key, side, "letterbox") for key in keys]),
+            np.stack([fit_square(query, side, recipe.fit) for query in queries]),
+            np.stack([fit_square(key, side, recipe.fit) for key in keys]),
             np.array(products, np.int64),
         )
 

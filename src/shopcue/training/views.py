@@ -76,14 +76,21 @@ def placed(picture: Image, mask: Image, ground: Image, rng: Rng) -> Image:
 
 
 def cut_out(picture: Image, tolerance: int = 12) -> Image:
-    """Return the mask of the product in a shop picture: all but the plain ground that touches the border. (H, W)."""
+    """Return the mask of the product in a shop picture: the convex hull of all but the plain ground. uint8 (H, W).
+
+    The hull, because the ground flows into white packs through their white print: what is left without it is lace.
+    """
     height, width = picture.shape[:2]
     flooded = np.zeros((height + 2, width + 2), np.uint8)
+    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | 255 << 8
     for x, y in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
         if picture[y, x].min() > 200 and not flooded[y + 1, x + 1]:
-            reach = (tolerance,) * 3
-            cv2.floodFill(picture.copy(), flooded, (x, y), 0, reach, reach, 4 | cv2.FLOODFILL_MASK_ONLY | 255 << 8)
-    return np.asarray(255 - flooded[1:-1, 1:-1], np.uint8)
+            cv2.floodFill(picture.copy(), flooded, (x, y), 0, (tolerance,) * 3, (tolerance,) * 3, flags)
+    product = cv2.morphologyEx(255 - flooded[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    points = cv2.findNonZero(product)
+    if points is None:
+        return np.full((height, width), 255, np.uint8)
+    return np.asarray(cv2.fillConvexPoly(np.zeros((height, width), np.uint8), cv2.convexHull(points), 255), np.uint8)
 
 
 def recoloured(images: tuple[Image, Image], degrees: float) -> tuple[Image, Image]:
@@ -161,7 +168,9 @@ def tinted(image: Image, rng: Rng) -> Image:
 def blurred(image: Image, rng: Rng) -> Image:
     """Return the picture out of focus or moved during the exposure."""
     if rng.random() < 0.5:
-        return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 0.012 * max(image.shape[:2]))), np.uint8)
+        return np.asarray(
+            cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 0.6 + 0.012 * max(image.shape[:2]))), np.uint8
+        )
     length = int(rng.integers(3, max(4, image.shape[1] // 22)))
     kernel = np.zeros((length, length), np.float32)
     kernel[length // 2] = 1 / length
