@@ -81,6 +81,9 @@ Of the split run: the same recipe trained on 15 products, the other 6 held out (
 60 and 45 %. {garments} test garments, two synthetic views each. One run, one seed. The shipped weights saw all 21
 products: a figure of theirs on these products would mean nothing. Times are one thread of a busy machine.
 
+These are development figures: the letterbox, the margins that trimming keeps, and which run to ship were chosen on the
+same six products, so a new shop should expect less. Footage of people who wear the garments was not measured.
+
 {table}
 
 ## Limits
