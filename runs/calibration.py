@@ -108,7 +108,9 @@ def read_live(folder: Path, encoder: ImageEncoder, cohort: Floats) -> Live:
     gallery, _ = build_gallery(read_feed(folder / "catalog.csv"), encoder)
     truth = read_truth(folder / "truth.json")
     nothing = Calibration(np.zeros(len(FEATURES), np.float32), 0.0, 0.0)
-    looker = Looker(gallery, TrainedCalibration(encoder.fingerprint, nothing, cohort), verify=10, verify_every_s=1.5)
+    looker = Looker(
+        gallery, encoder, TrainedCalibration(encoder.fingerprint, nothing, cohort), verify=10, verify_every_s=1.5
+    )
     times_s, visual, boxes = [], [], []
     for frame in read_frames(folder / "live.mp4", 2.0, SIDE_PX):
         features, places = looker.features(frame, detect([frame], encoder)[0])

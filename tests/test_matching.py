@@ -17,7 +17,8 @@ def test_features_equal_a_plain_loop(seed: int, products: int) -> None:
     rng = np.random.default_rng(seed)
     similarity = rng.normal(0, 2, products).astype(np.float32)
     inliers = rng.integers(0, 40, products).astype(np.float32)
-    features = visual_features(Sight(similarity, np.zeros(products, np.int64)), inliers)
+    closeup = rng.normal(0, 2, products).astype(np.float32)
+    features = visual_features(Sight(similarity, np.zeros(products, np.int64)), inliers, closeup)
     found = [np.log1p(max(float(n) - 3, 0)) for n in inliers]
 
     def margin(values: list[float], p: int) -> float:
@@ -26,6 +27,7 @@ def test_features_equal_a_plain_loop(seed: int, products: int) -> None:
 
     for p in range(products):
         expected = [1, similarity[p], margin(similarity.tolist(), p), found[p], margin(found, p)]
+        expected.append(margin(closeup.tolist(), p))
         np.testing.assert_allclose(features[p], expected, rtol=1e-5, atol=1e-5)
 
 

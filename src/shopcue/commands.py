@@ -161,7 +161,7 @@ def search(
         read_picture(Path(image))  # a photo that cannot be read ends it before the long work
     encoder = make_encoder(settings.models)
     shop = open_shop(catalog, encoder, update=update)
-    looker = Looker(shop.gallery, trained_for(encoder), verify=settings.matching.verify)
+    looker = Looker(shop.gallery, encoder, trained_for(encoder), verify=settings.matching.verify)
     for image in images:
         picture = shrink(read_picture(Path(image)).image, settings.sampling.max_side_px)
         frame = Frame(0.0, picture)
@@ -224,7 +224,7 @@ def _changed(settings: Settings) -> dict[str, object]:
 
 def make_session(gallery: Gallery, encoder: ImageEncoder, settings: Settings) -> Session:
     """Return a session of a shop, with the words and the weights that `match` uses."""
-    return Session(gallery, trained_for(encoder), LexicalMatcher(gallery.catalog), settings)
+    return Session(gallery, encoder, trained_for(encoder), LexicalMatcher(gallery.catalog), settings)
 
 
 def trained_for(encoder: ImageEncoder) -> TrainedCalibration:

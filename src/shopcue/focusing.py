@@ -31,7 +31,7 @@ class Decoder:
     the lag of live decoding, and what bounds the memory of any.
     """
 
-    def __init__(self, products: int, *, switch_nats: float = 14.0, max_delay_s: float = 120.0) -> None:
+    def __init__(self, products: int, *, switch_nats: float = 18.0, max_delay_s: float = 120.0) -> None:
         if switch_nats < 0 or max_delay_s < 0:
             raise SettingsError(
                 f"switch_nats is {switch_nats} and max_delay_s is {max_delay_s}, expected numbers from 0 upwards"
@@ -138,7 +138,7 @@ class Focuser:
     """
 
     def __init__(
-        self, catalog: Catalog, *, switch_nats: float = 14.0, max_delay_s: float = 120.0, alternatives: int = 4
+        self, catalog: Catalog, *, switch_nats: float = 18.0, max_delay_s: float = 120.0, alternatives: int = 4
     ) -> None:
         self._catalog = catalog
         self._alternatives = alternatives

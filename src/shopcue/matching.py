@@ -18,7 +18,7 @@ from scipy.special import logsumexp
 
 from shopcue.records import Floats, Indices
 
-FEATURES = ("one", "similarity", "margin", "inliers", "inlier_margin")
+FEATURES = ("one", "similarity", "margin", "inliers", "inlier_margin", "closeup_margin")
 """What the visual log odds are linear in; the order of `Calibration.visual`."""
 
 _MARGIN_LIMIT = 3.0
@@ -28,7 +28,7 @@ _MARGIN_LIMIT = 3.0
 class Calibration:
     """The weights of the conditional logit, learnt once on products that no user has.
 
-    visual: float32 (5,), one for each of `FEATURES`. text, comments: what full evidence of each adds, in nats.
+    visual: float32 (6,), one for each of `FEATURES`. text, comments: what full evidence of each adds, in nats.
     """
 
     visual: Floats
@@ -73,9 +73,11 @@ def see(similarity: Floats, norm: CohortNorm) -> Sight:
     return Sight(((best - norm.mean) / norm.deviation).astype(np.float32), window.astype(np.int64))
 
 
-def visual_features(sight: Sight, inliers: Floats) -> Floats:
-    """Return the features of each product. inliers: float32 (P,), 0 where no one looked -> float32 (P, 5).
+def visual_features(sight: Sight, inliers: Floats, closeup: Floats) -> Floats:
+    """Return the features of each product: float32 (P, 6), in the order of `FEATURES`.
 
+    inliers: float32 (P,), 0 where no one looked. closeup: float32 (P,), the similarity of the place where local
+    features found a product, upright and cut out, in deviations above the cohort; zeros where they found none.
     The margins are against the best rival, so that twins of a brand, which resemble the frame equally, do not both
     count as found.
     """
@@ -83,9 +85,10 @@ def visual_features(sight: Sight, inliers: Floats) -> Floats:
     columns = (
         np.ones_like(found),
         sight.similarity,
-        np.clip(_margin(sight.similarity), -_MARGIN_LIMIT, _MARGIN_LIMIT),
+        _margin(sight.similarity),
         found,
-        np.clip(_margin(found), -_MARGIN_LIMIT, _MARGIN_LIMIT),
+        _margin(found),
+        _margin(closeup),
     )
     return np.stack(columns, axis=1).astype(np.float32)
 
@@ -127,10 +130,10 @@ def fit_logit(features: Floats, shown: Indices, offset: Floats | None = None, de
 
 
 def _margin(values: Floats) -> Floats:
-    """Return how far each value is above the largest of the others; 0 for a value that has no others."""
+    """Return how far each value is above the largest of the others, within ±3; 0 for a value that has no others."""
     if len(values) < 2:
         return np.zeros_like(values)
     second, first = np.partition(values, -2)[-2:]
     rival = np.full_like(values, first)
     rival[int(np.argmax(values))] = second
-    return np.asarray(values - rival, np.float32)
+    return np.clip(values - rival, -_MARGIN_LIMIT, _MARGIN_LIMIT).astype(np.float32)

@@ -26,7 +26,7 @@ from shopcue.mentions import Mentions
 from shopcue.models.calibration import TrainedCalibration
 from shopcue.models.image import ImageEncoder
 from shopcue.models.text import TextMatcher
-from shopcue.models.verification import GeometricVerifier, Verification
+from shopcue.models.verification import GeometricVerifier, Verification, closeup
 from shopcue.records import Comment, Detections, Floats, Focus, Frame, Gallery, Match, Utterance
 from shopcue.settings import Settings
 
@@ -36,6 +36,7 @@ EVIDENCE_WAIT_S = 20.0
 """A moment is scored when its stream is so far past it, so that what is said about it, and heard late, still counts."""
 
 _BATCH_FRAMES = 8
+_SURE_INLIERS = 6  # fewer are found by chance, and then the place is wrong
 _HALF_A_FRAME_S = 0.02  # time stamps are not exact multiples
 
 
@@ -67,38 +68,54 @@ class Seen:
 class Looker:
     """Compares the moments of one stream with a gallery: embeddings first, local features for the few best candidates.
 
-    trained: calibration and cohort of the encoder that made the gallery. verify: how many candidates are verified.
-    verify_every_s: local features cost more than all else, and what they find holds for a while: it stands until so
+    encoder: the one that made the gallery. trained: its calibration and cohort. verify: how many candidates are
+    verified. verify_every_s: local features cost more than all else, and what they find holds for a while: it stands until so
     much later, or until another candidate is the best.
     """
 
     def __init__(
-        self, gallery: Gallery, trained: TrainedCalibration, *, verify: int, verify_every_s: float = 0.0
+        self,
+        gallery: Gallery,
+        encoder: ImageEncoder,
+        trained: TrainedCalibration,
+        *,
+        verify: int,
+        verify_every_s: float = 0.0,
     ) -> None:
         self._gallery = gallery
+        self._encoder = encoder
         self._weights = trained.calibration.visual
         self._norm = CohortNorm.of(similarities(gallery, trained.cohort))
         self._verifier = GeometricVerifier(gallery)
         self._verify, self._verify_every_s = verify, verify_every_s
         self._verified_s = -math.inf
-        self._found: dict[int, Verification] = {}
         self._best = -1
+        self._found: dict[int, Verification] = {}
+        self._closeup = np.zeros(len(gallery.catalog), np.float32)
 
     def features(self, frame: Frame, detections: Detections) -> tuple[Floats, Floats]:
         """Return what a moment looks like to each product: features (P, F) of `matching.FEATURES`, boxes (P, 4)."""
         sight = see(similarities(self._gallery, detections.vectors), self._norm)
         best = int(np.argmax(sight.similarity))
         if best != self._best or frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
-            looked_at = candidates(sight, self._verify)
-            self._found = dict(zip(looked_at, self._verifier.verify(frame.image, looked_at), strict=True))
             self._verified_s, self._best = frame.time_s, best
+            self._look_closer(frame, candidates(sight, self._verify))
         boxes = detections.boxes[sight.window]
         inliers = np.zeros(len(sight.similarity), np.float32)
         for product, found in self._found.items():
-            if found.inliers:
-                inliers[product] = found.inliers
-                boxes[product] = found.box * frame.scale
-        return visual_features(sight, inliers), boxes
+            inliers[product] = found.inliers
+            boxes[product] = found.box * frame.scale
+        return visual_features(sight, inliers, self._closeup), boxes
+
+    def _look_closer(self, frame: Frame, products: list[int]) -> None:
+        """Verify the candidates, and embed anew the place where the surest of them was found, cut out and upright."""
+        verified = zip(products, self._verifier.verify(frame.image, products), strict=True)
+        self._found = {product: found for product, found in verified if found.inliers}
+        surest = max(self._found.values(), key=lambda found: found.inliers, default=None)
+        self._closeup = np.zeros(len(self._gallery.catalog), np.float32)
+        if surest is not None and surest.inliers >= _SURE_INLIERS:
+            vector = self._encoder.encode([closeup(frame.image, surest)])
+            self._closeup = see(similarities(self._gallery, vector), self._norm).similarity
 
     def look(self, frame: Frame, detections: Detections) -> Seen:
         """Return what a moment shows. The detections are those of this frame."""
@@ -109,13 +126,14 @@ class Looker:
 class Session:
     """One stream against one shop: frames, speech and comments in, focuses out.
 
-    gallery: the shop on air. trained: the weights of the score, of the encoder that made the gallery. text: says which
+    gallery: the shop on air. encoder: the one that made it. trained: the weights of its score. text: says which
     products a text names; None goes without words. Nothing in here grows with the length of the stream.
     """
 
     def __init__(
         self,
         gallery: Gallery,
+        encoder: ImageEncoder,
         trained: TrainedCalibration,
         text: TextMatcher | None = None,
         settings: Settings | None = None,
@@ -124,7 +142,7 @@ class Session:
         self._gallery = gallery
         self._calibration = trained.calibration
         matching = self._settings.matching
-        self._looker = Looker(gallery, trained, verify=matching.verify, verify_every_s=matching.verify_every_s)
+        self._looker = Looker(gallery, encoder, trained, verify=matching.verify, verify_every_s=matching.verify_every_s)
         self._mentions = Mentions(text) if text is not None else None
         focusing = self._settings.focusing
         self._focuser = Focuser(

@@ -58,7 +58,7 @@ class Matching:
 class Focusing:
     """How matches become focuses: the arguments of `focusing.Focuser`."""
 
-    switch_nats: float = 14.0
+    switch_nats: float = 18.0
     max_delay_s: float = 120.0
     alternatives: int = 4
 

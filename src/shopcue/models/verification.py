@@ -34,14 +34,24 @@ class Verification:
     """How well one product's pictures were found in a frame.
 
     inliers: matched points that agree on one affine map, 0 when nothing was found. box: float32 (4,), where the picture
-    lies in the frame, xyxy pixels of the frame's image; zeros when nothing was found.
+    lies in the frame, xyxy pixels of the frame's image; zeros when nothing was found. placing: float32 (2, 3), the map
+    from the picture, as large as `size` (width, height), to the frame's image.
     """
 
     inliers: int
     box: Floats
+    placing: Floats
+    size: tuple[int, int]
 
 
-_NOTHING = Verification(0, np.zeros(4, np.float32))
+_NOTHING = Verification(0, np.zeros(4, np.float32), np.zeros((2, 3), np.float32), (0, 0))
+
+
+def closeup(image: Image, found: Verification) -> Image:
+    """Return what of a frame lies where a picture was found, turned upright as the picture is: RGB uint8 (H, W, 3)."""
+    how = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    upright = cv2.warpAffine(image, found.placing, found.size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(upright, np.uint8)
 
 
 class GeometricVerifier:
@@ -87,10 +97,11 @@ class GeometricVerifier:
             if found is not None and found[0] > best.inliers:
                 inliers, transform = found
                 corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-                placed = (corners @ transform[:, :2].T + transform[:, 2]) / factor
+                placing = transform / factor
+                placed = corners @ placing[:, :2].T + placing[:, 2]
                 limit = np.array([image.shape[1], image.shape[0]], np.float32)
                 box = np.concatenate([placed.min(0).clip(0, limit), placed.max(0).clip(0, limit)])
-                best = Verification(inliers, box.astype(np.float32))
+                best = Verification(inliers, box.astype(np.float32), placing.astype(np.float32), (width, height))
         return best
 
     def _align(self, frame: _Features, picture: _Features) -> tuple[int, Floats] | None:
