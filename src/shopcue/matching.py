@@ -136,4 +136,4 @@ def _margin(values: Floats) -> Floats:
     second, first = np.partition(values, -2)[-2:]
     rival = np.full_like(values, first)
     rival[int(np.argmax(values))] = second
-    return np.clip(values - rival, -_MARGIN_LIMIT, _MARGIN_LIMIT).astype(np.float32)
+    return np.asarray(np.clip(values - rival, -_MARGIN_LIMIT, _MARGIN_LIMIT), np.float32)

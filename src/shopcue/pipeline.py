@@ -69,8 +69,8 @@ class Looker:
     """Compares the moments of one stream with a gallery: embeddings first, local features for the few best candidates.
 
     encoder: the one that made the gallery. trained: its calibration and cohort. verify: how many candidates are
-    verified. verify_every_s: local features cost more than all else, and what they find holds for a while: it stands until so
-    much later, or until another candidate is the best.
+    verified. verify_every_s: local features cost more than all else, and what they find holds for a while: it stands
+    until so much later, or until another candidate is the best.
     """
 
     def __init__(
