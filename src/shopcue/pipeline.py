@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TypeVar
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shopcue.catalog.exact import similarities
 from shopcue.focusing import Focuser
@@ -220,7 +221,8 @@ def find_focuses(
     """Run a session over a whole video and return its focuses in order of start."""
     focuses: list[Focus] = []
     spoken = deque(words.in_order())
-    with closing(_ahead(_looks(frames, encoder), 3 * _BATCH_FRAMES)) as looks:
+    # The matrices are small: BLAS threads would wait for each other, spinning, and take a third of the machine.
+    with threadpool_limits(1, "blas"), closing(_ahead(_looks(frames, encoder), 3 * _BATCH_FRAMES)) as looks:
         for frame, detections in looks:
             while spoken and spoken[0][0] <= frame.time_s:
                 session.update(spoken.popleft()[1])
