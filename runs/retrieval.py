@@ -5,7 +5,7 @@
 GROCERY is the folder of GroceryStoreDataset. Protocol: every hand-held photo of the held-out products, whole, is a
 query; the gallery is every shop picture there is; R@k is the share of photos whose right product is among the first k
 answers, ties broken against us. Each encoder is measured twice in the same run: nearest picture of the whole photo, and
-the whole of `search` (five windows, ten candidates verified, the shipped weights of the score). There is no chance in it.
+the whole of `search` (five windows, ten candidates verified, the shipped weights of the score). No chance is in it.
 """
 
 from __future__ import annotations
