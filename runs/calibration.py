@@ -1,6 +1,6 @@
 """Learn the weights of the score on composed lives, and say how good they are on lives that were not used.
 
-    python runs/calibration.py DATA LIVES... [--encoder FILE] [--ship]
+    python runs/calibration.py DATA LIVES... [--encoder FILE] [--out FILE] [--ship]
 
 DATA is the folder of the training data (grocery/, clothing/, video/), LIVES are folders with live.mp4, catalog.csv,
 speech.vtt, comments.jsonl and truth.json. The products that LIVES show must be unknown to the encoder, or the weights
@@ -13,8 +13,9 @@ lives together. The lives are semi-synthetic: real photos and backgrounds, a sim
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,13 +29,14 @@ from shopcue.evaluation import Truth, read_truth
 from shopcue.focusing import Focuser
 from shopcue.matching import FEATURES, Calibration, fit_logit
 from shopcue.mentions import Mentions
-from shopcue.metrics.focuses import FocusScores, Video, score_focuses
+from shopcue.metrics.focuses import Video, score_focuses
 from shopcue.models.calibration import TrainedCalibration, write_calibration
 from shopcue.models.hub import INDEX
 from shopcue.models.image import HouseEncoder, ImageEncoder
 from shopcue.models.text import LexicalMatcher
 from shopcue.pipeline import Looker, detect
 from shopcue.records import Catalog, Floats, Focus, Frame, Image, Indices, Match
+from shopcue.settings import Focusing
 from shopcue.sources.comments import read_comments
 from shopcue.sources.files import read_frames
 from shopcue.sources.subtitles import read_subtitles
@@ -64,12 +66,15 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("lives", type=Path, nargs="+")
     parser.add_argument("--encoder", type=Path, help="the encoder of the product split (default: the shipped one)")
+    parser.add_argument("--out", type=Path, help="write the scores as JSON, from which runs/figures.py makes a table")
     parser.add_argument("--ship", action="store_true", help="write the weights for the shipped encoder")
     arguments = parser.parse_args()
     encoder = HouseEncoder(arguments.encoder)
     cohort = embed_cohort(arguments.data, encoder)
     lives = [read_live(folder, encoder, cohort) for folder in arguments.lives]
-    report(lives)
+    rows = report(lives)
+    if arguments.out:
+        arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if arguments.ship:
         shipped = HouseEncoder()
         calibration = fit(lives)
@@ -165,27 +170,40 @@ def decode(live: Live, calibration: Calibration, *, spoken: bool, switch_nats: f
     return focuses + focuser.finish(live.truth.duration_s)
 
 
-def report(lives: Sequence[Live]) -> None:
-    """Print scores by leave one out."""
+def report(lives: Sequence[Live]) -> list[dict[str, object]]:
+    """Print and return scores by leave one out: of the defaults, then of other prices and lags."""
     held_out = [fit([other for other in lives if other is not live] or [live]) for live in lives]
-
-    def score(**how: float | bool) -> FocusScores:
-        return score_focuses(
-            [
-                Video(live.truth.focuses, decode(live, weights, **how), live.truth.duration_s)  # type: ignore[arg-type]
+    defaults = Focusing()
+    rows: list[dict[str, object]] = []
+    for spoken in (False, True):
+        for switch_nats, lag_s in (
+            (defaults.switch_nats, defaults.max_delay_s),
+            (10.0, 120.0),
+            (14.0, 120.0),
+            (18.0, 4.0),
+        ):
+            videos = [
+                Video(
+                    live.truth.focuses,
+                    decode(live, weights, spoken=spoken, switch_nats=switch_nats, lag_s=lag_s),
+                    live.truth.duration_s,
+                )
                 for live, weights in zip(lives, held_out, strict=True)
             ]
-        )
-
-    print("| speech | switch_nats | lag_s | f1_50 | frame_acc | false_h | start_ms |\n|---|---|---|---|---|---|---|")
-    for spoken in (False, True):
-        for switch_nats, lag_s in ((8, 120), (14, 120), (20, 120), (14, 2), (14, 4), (14, 8)):
-            s = score(spoken=spoken, switch_nats=float(switch_nats), lag_s=float(lag_s))
-            print(
-                f"| {'given' if spoken else 'none'} | {switch_nats} | {lag_s} | {s.f1_50:.3f} | {s.frame_acc:.3f} |"
-                f" {s.false_h:.1f} | {s.start_ms} |",
-                flush=True,
-            )
+            for group in sorted({live.name.split("-")[0] for live in lives}):
+                some = [video for video, live in zip(videos, lives, strict=True) if live.name.startswith(group)]
+                rows.append(
+                    {
+                        "group": group,
+                        "way": f"shopcue, switch {switch_nats:g}, lag {lag_s:g} s",
+                        "speech": "given" if spoken else "none",
+                        "lives": len(some),
+                        "minutes": round(sum(video.duration_s for video in some) / 60, 1),
+                        **{key: value and round(value, 3) for key, value in asdict(score_focuses(some)).items()},
+                    }
+                )
+                print(json.dumps(rows[-1]), flush=True)
+    return rows
 
 
 if __name__ == "__main__":
