@@ -28,7 +28,18 @@ from shopcue.models.calibration import TrainedCalibration
 from shopcue.models.image import ImageEncoder
 from shopcue.models.text import TextMatcher
 from shopcue.models.verification import GeometricVerifier, Verification, closeup
-from shopcue.records import Comment, Detections, Floats, Focus, Frame, Gallery, Match, Utterance
+from shopcue.records import (
+    COARSE_CLASSES,
+    QUALITIES,
+    Comment,
+    Detections,
+    Floats,
+    Focus,
+    Frame,
+    Gallery,
+    Match,
+    Utterance,
+)
 from shopcue.settings import Settings
 
 T = TypeVar("T")
@@ -48,7 +59,14 @@ def detect(frames: Sequence[Frame], encoder: ImageEncoder) -> list[Detections]:
     vectors = encoder.encode(crops)
     ends = np.cumsum([len(places) for places in boxes])[:-1]
     return [
-        Detections(frame.time_s, (places * frame.scale).astype(np.float32), rows)
+        Detections(
+            frame.time_s,
+            boxes=(places * frame.scale).astype(np.float32),
+            scores=np.ones(len(places), np.float32),
+            classes=np.full(len(places), COARSE_CLASSES.index("goods")),
+            quality=np.ones((len(places), len(QUALITIES)), np.float32),
+            vectors=rows,
+        )
         for frame, places, rows in zip(frames, boxes, np.split(vectors, ends), strict=True)
     ]
 

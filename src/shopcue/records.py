@@ -113,21 +113,90 @@ class Comment:
         _finite("time_s", self.time_s)
 
 
+COARSE_CLASSES = ("upper", "lower", "full", "footwear", "headwear", "goods")
+"""What a detector tells apart; the index into it is a coarse class."""
+
+QUALITIES = ("viewpoint", "occlusion", "crop")
+"""How well a box shows what is in it: from the front, with nothing before it, and whole (DPRNet 3.1)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """Places of one frame where a product may be, with what each looks like.
+    """Places of one frame where a product may be.
 
-    boxes: float32 (N, 4), xyxy pixels of the video. vectors: float32 (N, D), unit embeddings of the boxes.
+    boxes: float32 (N, 4), xyxy pixels of the video. scores: float32 (N,), how sure the detector is, in [0, 1].
+    classes: int64 (N,), into `COARSE_CLASSES`. quality: float32 (N, 3), each of `QUALITIES` in [0, 1], 1 the best.
+    vectors: float32 (N, D), unit embeddings by which the detector tells one thing from another.
     """
 
     time_s: float
     boxes: Floats
+    scores: Floats
+    classes: Indices
+    quality: Floats
     vectors: Floats
 
     def __post_init__(self) -> None:
         _finite("time_s", self.time_s)
+        count = len(self.boxes)
         _shape("boxes", self.boxes, (None, 4), np.float32)
-        _shape("vectors", self.vectors, (len(self.boxes), None), np.float32)
+        _shape("scores", self.scores, (count,), np.float32)
+        _shape("classes", self.classes, (count,), np.int64)
+        _shape("quality", self.quality, (count, len(QUALITIES)), np.float32)
+        _shape("vectors", self.vectors, (count, None), np.float32)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracklet:
+    """One thing followed through a stretch of the video: T detections of it, in order of time.
+
+    coarse_class: into `COARSE_CLASSES`. times_s: float64 (T,), seconds, increasing. boxes: float32 (T, 4), scores:
+    float32 (T,), quality: float32 (T, 3), vectors: float32 (T, D), each as in `Detections`.
+    """
+
+    tracklet_id: int
+    coarse_class: int
+    times_s: NDArray[np.float64]
+    boxes: Floats
+    scores: Floats
+    quality: Floats
+    vectors: Floats
+
+    def __post_init__(self) -> None:
+        count = len(self.times_s)
+        _shape("times_s", self.times_s, (count,), np.float64)
+        _shape("boxes", self.boxes, (count, 4), np.float32)
+        _shape("scores", self.scores, (count,), np.float32)
+        _shape("quality", self.quality, (count, len(QUALITIES)), np.float32)
+        _shape("vectors", self.vectors, (count, None), np.float32)
+        if not count or np.any(np.diff(self.times_s) <= 0):
+            raise RecordError("a tracklet needs one detection or more, in order of time")
+
+
+@dataclass(frozen=True, slots=True)
+class Pick:
+    """The view of a thing that is worth a search: the best of all that were seen of it.
+
+    box: float32 (4,), xyxy pixels of the video. coarse_class: into `COARSE_CLASSES`. quality: float32 (3,).
+    vector: float32 (D,), unit. seen: how many views it was chosen from.
+    """
+
+    time_s: float
+    box: Floats
+    coarse_class: int
+    score: float
+    quality: Floats
+    vector: Floats
+    seen: int = 1
+
+    def __post_init__(self) -> None:
+        _finite("time_s", self.time_s)
+        _shape("box", self.box, (4,), np.float32)
+        _shape("quality", self.quality, (len(QUALITIES),), np.float32)
+        _shape("vector", self.vector, (None,), np.float32)
 
 
 # ---- the shop --------------------------------------------------------------------------------------------------
