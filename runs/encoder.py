@@ -28,6 +28,7 @@ import torch
 from shopcue.data.clothing import read_garments
 from shopcue.data.grocery import GroceryClass, read_classes, read_photos
 from shopcue.data.sampling import split_by_product
+from shopcue.data.views import camera_view, crop_random, exposed, jpeg
 from shopcue.metrics.retrieval import first_hit_ranks, recall_at
 from shopcue.models.hub import SCHEMA, file_sha256
 from shopcue.models.image import Fit, HouseEncoder, fit_square, trim_margins
@@ -36,7 +37,6 @@ from shopcue.nets.export import export_encoder, quantize
 from shopcue.records import Floats, Image
 from shopcue.training.encoder import Progress, Schedule, blend, embed, train_encoder
 from shopcue.training.pairs import Goods, PairBatches, PairRecipe, make_goods, read_picture
-from shopcue.training.views import camera_view, crop_random, exposed, jpeg
 
 HELD_OUT, SPLIT_SEED = 6, 0
 SIDE_PX: int = 192

@@ -3,7 +3,7 @@
 clothing/
   {train,validation,test}/<class>/*.jpg      dress hat longsleeve outwear pants shirt shoes shorts skirt t-shirt
 
-A garment has one photo, so two views of it must be made by the training (`shopcue.training.views`).
+A garment has one photo, so two views of it must be made by the training (`shopcue.data.views`).
 """
 
 from __future__ import annotations

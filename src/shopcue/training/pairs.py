@@ -15,10 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from shopcue.errors import MediaError
-from shopcue.models.image import Fit, fit_square, trim_margins
-from shopcue.records import Image, Indices
-from shopcue.training.views import (
+from shopcue.data.views import (
     Rng,
     camera_view,
     crop_random,
@@ -31,6 +28,9 @@ from shopcue.training.views import (
     recoloured,
     shop_view,
 )
+from shopcue.errors import MediaError
+from shopcue.models.image import Fit, fit_square, trim_margins
+from shopcue.records import Image, Indices
 
 KEPT_SIDE_PX = 288  # pictures are kept in memory at this size: larger than any crop that the net sees
 

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from shopcue.data import views
 from shopcue.records import Image
-from shopcue.training import views
 
 Rng = np.random.Generator
 
