@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from shopcue.records import Floats, Image
+from shopcue.records import Floats, Image, Indices
 
 
 def area(boxes: Floats) -> Floats:
@@ -21,6 +21,27 @@ def iou(a: Floats, b: Floats) -> Floats:
     both = np.prod(np.clip(bottom_right - top_left, 0, None), axis=-1)
     either = area(a)[:, None] + area(b)[None, :] - both
     return np.asarray(np.where(either > 0, both / np.maximum(either, 1e-9), 0), np.float32)
+
+
+def nms(boxes: Floats, scores: Floats, threshold: float) -> Indices:
+    """Return which boxes are kept, best first: each drops the worse ones that overlap it by more than `threshold`.
+
+    boxes: (N, 4). scores: (N,); of equal ones the first counts as better. threshold: of the IoU. -> int64 (K,).
+    """
+    overlap = iou(boxes, boxes)
+    alive = np.ones(len(boxes), bool)
+    kept: list[int] = []
+    for index in np.argsort(-scores, kind="stable"):
+        if alive[index]:
+            kept.append(int(index))
+            alive &= overlap[index] <= threshold
+    return np.array(kept, np.int64)
+
+
+def widened(box: Floats, share: float) -> Floats:
+    """Return the box with `share` of its sides added on each side of it. (..., 4) -> (..., 4)."""
+    border = np.concatenate([box[..., 2:] - box[..., :2]] * 2, axis=-1) * np.array([-share, -share, share, share])
+    return np.asarray(box + border, np.float32)
 
 
 def crop(image: Image, box: Floats) -> Image:

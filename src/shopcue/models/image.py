@@ -62,7 +62,7 @@ class OnnxEncoder:
         std: tuple[float, float, float] = IMAGENET_STD,
     ) -> None:
         found = weights if isinstance(weights, Weights) else find_weights(weights.stem, weights)
-        self._session = _open_session(found.path, threads)
+        self._session = open_session(found.path, threads)
         picture = self._session.get_inputs()[0]
         self._input: str = picture.name
         self._raw: bool = picture.type == "tensor(uint8)"
@@ -147,12 +147,18 @@ def fit_square(image: Image, side_px: int, fit: Fit = "squash") -> Image:
     if fit == "squash":
         return _resize(image, side_px, side_px)
     height, width = image.shape[:2]
-    scale = side_px / max(height, width)
+    scale, x, y = letterbox_placing(width, height, side_px)
     inner = _resize(image, max(1, round(width * scale)), max(1, round(height * scale)))
     square = np.full((side_px, side_px, 3), _PAD_GREY, np.uint8)
-    y, x = (side_px - inner.shape[0]) // 2, (side_px - inner.shape[1]) // 2
     square[y : y + inner.shape[0], x : x + inner.shape[1]] = inner
     return square
+
+
+def letterbox_placing(width: int, height: int, side_px: int) -> tuple[float, int, int]:
+    """Return where a letterboxed picture lies in its square: its scale, and the pixels left of it and above it."""
+    scale = side_px / max(height, width)
+    inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))
+    return scale, (side_px - inner_width) // 2, (side_px - inner_height) // 2
 
 
 def trim_margins(image: Image, tolerance: int = 12, keep: float = 0.1) -> Image:
@@ -184,7 +190,8 @@ def _resize(image: Image, width: int, height: int) -> Image:
     return np.asarray(resized, np.uint8)
 
 
-def _open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+def open_session(path: Path, threads: int | None) -> onnxruntime.InferenceSession:
+    """Return the model at `path`, loaded; raises WeightsError where ONNX Runtime cannot load it."""
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
