@@ -19,9 +19,15 @@ from shopcue.records import Floats
 
 Doubles = NDArray[np.float64]
 
-_MEMORY_S = 0.5  # after which a velocity has fallen to 1/e
-_SPEED = np.array([1.0, 1.0, 0.8, 0.5])  # usual velocity: sides of the box a second, and log units a second
-_NOISE = np.array([0.06, 0.06, 0.12, 0.08])  # usual error of a detector: sides of the box, and log units
+MEMORY_S = 0.5
+"""After so many seconds a velocity has fallen to 1/e."""
+
+SPEED = np.array([1.0, 1.0, 0.8, 0.5])
+"""The usual velocity: sides of the box a second for the centre, log units a second for area and aspect."""
+
+NOISE = np.array([0.06, 0.06, 0.12, 0.08])
+"""The usual error of a detector: sides of the box, and log units."""
+
 _LEAST_SIDE_PX = 1.0
 
 
@@ -42,23 +48,23 @@ def start(boxes: Floats) -> Motion:
     value = _coordinates(boxes)
     unit = _units(value)
     covariance = np.zeros((*value.shape, 2, 2))
-    covariance[..., 0, 0] = (_NOISE * unit) ** 2
-    covariance[..., 1, 1] = (_SPEED * unit) ** 2
+    covariance[..., 0, 0] = (NOISE * unit) ** 2
+    covariance[..., 1, 1] = (SPEED * unit) ** 2
     return Motion(np.stack([value, np.zeros_like(value)], axis=-1), covariance)
 
 
 def predict(motion: Motion, elapsed_s: float | Doubles) -> Motion:
     """Return the motion `elapsed_s` later; seconds, one number or one for each box (...)."""
     elapsed = np.asarray(elapsed_s, np.float64)[..., None]
-    left = np.exp(-elapsed / _MEMORY_S)
+    left = np.exp(-elapsed / MEMORY_S)
     step = np.zeros((*left.shape, 2, 2))
-    step[..., 0, 0], step[..., 0, 1], step[..., 1, 1] = 1.0, _MEMORY_S * (1 - left), left
+    step[..., 0, 0], step[..., 0, 1], step[..., 1, 1] = 1.0, MEMORY_S * (1 - left), left
     # What chance adds on the way, so that the velocity keeps its usual spread.
     added = np.zeros((*left.shape, 2, 2))
-    added[..., 0, 0] = _MEMORY_S**2 * (2 * elapsed / _MEMORY_S - 3 + 4 * left - left**2)
-    added[..., 0, 1] = added[..., 1, 0] = _MEMORY_S * (1 - left) ** 2
+    added[..., 0, 0] = MEMORY_S**2 * (2 * elapsed / MEMORY_S - 3 + 4 * left - left**2)
+    added[..., 0, 1] = added[..., 1, 0] = MEMORY_S * (1 - left) ** 2
     added[..., 1, 1] = 1 - left**2
-    speed = (_SPEED * _units(motion.mean[..., 0]))[..., None, None]
+    speed = (SPEED * _units(motion.mean[..., 0]))[..., None, None]
     return Motion(
         (step @ motion.mean[..., None])[..., 0],
         step @ motion.covariance @ np.swapaxes(step, -1, -2) + speed**2 * added,
@@ -68,7 +74,7 @@ def predict(motion: Motion, elapsed_s: float | Doubles) -> Motion:
 def correct(motion: Motion, boxes: Floats) -> Motion:
     """Return the motion after a sight of the boxes, (..., 4), xyxy pixels, at the time it was predicted for."""
     value = _coordinates(boxes)
-    noise = (_NOISE * _units(value)) ** 2
+    noise = (NOISE * _units(value)) ** 2
     spread = motion.covariance[..., 0, 0] + noise
     gain = motion.covariance[..., 0] / spread[..., None]
     surprise = value - motion.mean[..., 0]
