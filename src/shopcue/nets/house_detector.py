@@ -46,13 +46,15 @@ class Truth:
     """What is in one picture: G things.
 
     boxes: (G, 4) xyxy pixels of the input. classes: int64 (G,). quality: int64 (G, 3), each 0 good to 2 bad, -1 where
-    it is not known. instances: int64 (G,), which thing it is, -1 where it is not known.
+    it is not known. instances: int64 (G,), which thing it is, -1 where it is not known. ignored: (K, 4), where anything
+    may be said.
     """
 
     boxes: Tensor
     classes: Tensor
     quality: Tensor
     instances: Tensor
+    ignored: Tensor
 
 
 class Separable(nn.Module):
@@ -163,13 +165,13 @@ def generalized_iou(a: Tensor, b: Tensor) -> Tensor:
 
 
 def varifocal(logits: Tensor, target: Tensor, weight: float = 0.75, focus: float = 2.0) -> Tensor:
-    """Return the varifocal loss summed over all elements: cells without a thing count less the surer they are.
+    """Return the varifocal loss of each element: where there is nothing, it counts as far as the net is wrong.
 
     logits, target: same shape, target in [0, 1], 0 for 'nothing here' (Zhang et al., CVPR 2021, eq. 2).
     """
     probability = logits.detach().sigmoid()
     weights = torch.where(target > 0, target, weight * probability**focus)
-    return (weights * F.binary_cross_entropy_with_logits(logits, target, reduction="none")).sum()
+    return weights * F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 @torch.no_grad()
@@ -183,7 +185,7 @@ def assign(answers: Answers, index: int, truth: Truth, middles: Tensor, most: in
     if not len(truth.boxes):
         return torch.full((len(boxes),), -1), torch.zeros(len(boxes))
     wanted = truth.boxes[:, None]  # (G, 1, 4)
-    inside = ((middles > wanted[..., :2]) & (middles < wanted[..., 2:])).all(dim=-1)
+    inside = _inside(middles, truth.boxes)
     overlap = box_iou(boxes[None], wanted) * inside
     fit = classes[:, truth.classes].T.sqrt() * overlap**4 + 1e-9
     # Before the net places anything, cells nearest to a box's middle stand in: no fit would leave it without a cell.
@@ -212,11 +214,15 @@ def detection_losses(net: HouseDetector, answers: Answers, truths: Sequence[Trut
     """
     middles = cell_middles(side_px, answers.boxes.device)
     target = torch.zeros_like(answers.classes)
+    counted = torch.ones_like(target)
     losses = {name: answers.boxes.sum() * 0.0 for name in ("class", "box", "quality", "instance")}
     worth = answers.boxes.new_zeros(())
     for index, truth in enumerate(truths):
         owner, share = assign(answers, index, truth, middles)
         cells = torch.nonzero(owner >= 0)[:, 0]
+        if len(truth.ignored):
+            counted[index] *= ~_inside(middles, truth.ignored).any(dim=0)[:, None]
+            counted[index, cells] = 1
         if not len(cells):
             continue
         things, value = owner[cells], share[cells]
@@ -231,13 +237,18 @@ def detection_losses(net: HouseDetector, answers: Answers, truths: Sequence[Trut
         if net.instances is not None:
             logits = 20 * answers.vectors[index, cells] @ F.normalize(net.instances.weight, dim=1).T
             losses["instance"] = losses["instance"] + _labelled(logits, truth.instances[things], value)
-    losses["class"] = losses["class"] + varifocal(answers.classes, target)
+    losses["class"] = losses["class"] + (varifocal(answers.classes, target) * counted).sum()
     return {name: loss / worth.clamp(min=1.0) for name, loss in losses.items()}
 
 
 def cell_middles(side_px: int, device: torch.device | None = None) -> Tensor:
     """Return where each cell stands in the input, in the order of `Answers`: (L, 2) pixels."""
     return torch.cat([_middles(side_px // stride, stride, device) for stride in STRIDES])
+
+
+def _inside(middles: Tensor, boxes: Tensor) -> Tensor:
+    """Return which cells stand in which boxes. (L, 2), (G, 4) -> bool (G, L)."""
+    return ((middles > boxes[:, None, :2]) & (middles < boxes[:, None, 2:])).all(dim=-1)
 
 
 def _labelled(logits: Tensor, labels: Tensor, value: Tensor) -> Tensor:
