@@ -79,13 +79,13 @@ def test_idf1_equals_the_best_of_all_pairings(frames: list[tuple[Cells, Cells]])
 
 @given(frames=st.lists(st.tuples(cells, cells), max_size=4))
 def test_counts_equal_a_plain_loop(frames: list[tuple[Cells, Cells]]) -> None:
-    last: dict[int, int] = {}
+    history: list[tuple[int, int]] = []
     missed = false = switches = 0
     for true, tracked in frames:
         free_true, free_tracked = dict(true), dict(tracked)
         pairs = []
         for thing in list(free_true):
-            track = last.get(thing, -1)
+            track = next((k for t, k in reversed(history) if t == thing), -1)
             if track in free_tracked and overlap(free_true[thing], free_tracked[track]) >= 0.5:
                 pairs.append((thing, track))
                 del free_true[thing], free_tracked[track]
@@ -93,8 +93,8 @@ def test_counts_equal_a_plain_loop(frames: list[tuple[Cells, Cells]]) -> None:
         missed += len(true) - len(pairs)
         false += len(tracked) - len(pairs)
         for thing, track in pairs:
-            switches += last.get(thing, track) != track
-            last[thing] = track
+            switches += next((k for t, k in reversed(history) if t == thing), track) != track
+        history += pairs
     scores = score_tracks([frame(*f) for f in frames])
     assert (scores.missed, scores.false, scores.switches) == (missed, false, switches)
 

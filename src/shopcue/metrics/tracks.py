@@ -45,7 +45,7 @@ class TrackScores:
 
 def score_tracks(frames: Sequence[TrackedFrame], least_iou: float = 0.5) -> TrackScores:
     """Return how well tracks follow things, where a box covers another from an IoU of least_iou on."""
-    last: dict[int, int] = {}
+    last: dict[int, int] = {}  # thing -> the track that was on it last
     together: Counter[tuple[int, int]] = Counter()
     matched = switches = 0
     for frame in frames:
@@ -72,9 +72,12 @@ def score_tracks(frames: Sequence[TrackedFrame], least_iou: float = 0.5) -> Trac
 
 def _correspond(frame: TrackedFrame, covers: Floats, last: dict[int, int]) -> list[tuple[int, int]]:
     """Return the pairs of a frame: those that were pairs before stay so, the others get the most and best overlaps."""
-    where = {int(track): n for n, track in enumerate(frame.ids)}
-    kept = [(m, where.get(last.get(int(thing), -1), -1)) for m, thing in enumerate(frame.true_ids)]
-    pairs = [(m, n) for m, n in kept if n >= 0 and covers[m, n] > 0]
+    free = {int(track): n for n, track in enumerate(frame.ids)}
+    pairs = []
+    for m, thing in enumerate(frame.true_ids):
+        track = last.get(int(thing))
+        if track in free and covers[m, free[track]] > 0:
+            pairs.append((m, free.pop(track)))
     rest = covers.copy()
     rest[[m for m, _ in pairs], :] = 0
     rest[:, [n for _, n in pairs]] = 0
