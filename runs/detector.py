@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=SCHEDULE.steps)
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)  # before any pool is started: worker processes are forked
     kept, held_out = split_by_product(read_shop(arguments.data).packaged, HELD_OUT, SPLIT_SEED)
     locate = locate_by(arguments.teacher) if arguments.teacher else None
     stock = read_stock(arguments.data, [each.class_id for each in kept], locate=locate)

@@ -164,17 +164,14 @@ class _Steps(Dataset[DetectionBatch]):
 
 
 def _loader(batches: DetectionBatches, schedule: DetectionSchedule) -> DataLoader[DetectionBatch]:
+    # Here and not in the workers: a pool of threads that was forked while it ran would never answer.
+    cv2.setNumThreads(1)
     return DataLoader(
         _Steps(batches, schedule.steps),
         batch_size=None,
         num_workers=schedule.workers,
         prefetch_factor=4 if schedule.workers else None,
-        worker_init_fn=_one_thread,
     )
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
 
 
 def _rate(step: int, schedule: DetectionSchedule) -> float:
