@@ -18,7 +18,7 @@ from shopcue.models.image import trim_margins
 from shopcue.records import COARSE_CLASSES, Floats, Image, Indices
 from shopcue.sources.synthetic.designs import DESIGNS, Design
 from shopcue.sources.synthetic.hands import Hand, gripping, opened
-from shopcue.sources.synthetic.packages import SHAPES, build, premultiplied, render
+from shopcue.sources.synthetic.packages import build, premultiplied, render
 from shopcue.sources.synthetic.solids import Loft
 
 CLASS_OF_KIND: Mapping[str, str] = {
@@ -35,10 +35,12 @@ CLASS_OF_KIND: Mapping[str, str] = {
 }
 """The coarse class of each class of the clothing data set."""
 
+PALM_PX = 56
+"""The length of a palm in the pictures of hands."""
+
 _SIDE_PX = 256  # of cut-outs
 _GROUND_PX = 320
 _SMALLEST_PX = 48
-_HAND_PX = 56  # a palm
 _LOOKS = 5
 _DRAWN_YAWS_DEG = (-64.0, -38.0, -18.0, 0.0, 18.0, 38.0, 64.0)
 _DRAWN_PITCH = 0.12
@@ -64,15 +66,19 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An article. instance: its number in the stock; depth: as a share of its width, 0 where it is flat; tall: its
-    height next to the others of its class."""
+    """An article. instance: its number in the stock. depth: as a share of its width, 0 where a picture is all."""
 
     name: str
     instance: int
     coarse_class: int
     views: tuple[View, ...]
     depth: float = 0.0
-    tall: float = 1.0
+
+    @property
+    def aspect(self) -> float:
+        """Its width as a share of its height, seen from the front."""
+        front = min(self.views, key=lambda view: abs(view.yaw_deg)).pictures[0]
+        return float(front.shape[1] / front.shape[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,15 +136,15 @@ def read_stock(
         items.append(flat(f"{garment.kind}/{garment.garment_id}", len(items), coarse_class, photo, mask))
         photos.append(_shown(photo, mask, coarse_class, len(items) - 1))
     items += drawn_items(drawn, len(items))
-    scenery = [Ground(image, *_nothing()) for image in _fruit_photos(data / "grocery")]
-    scenery += [Ground(image, *_nothing()) for image in _frames(data / "video")]
+    scenery = [unmarked(image) for image in _fruit_photos(data / "grocery")]
+    scenery += [unmarked(image) for image in _frames(data / "video")]
     return Stock(tuple(items), tuple(scenery), tuple(photos), *drawn_hands())
 
 
 def drawn_stock(count: int = 12, seed: int = 0) -> Stock:
     """Return a stock that needs no data: `count` packs and plain grounds, both drawn by the package itself."""
     rng = np.random.default_rng(seed)
-    scenery = tuple(Ground(_drawn_ground(rng), *_nothing()) for _ in range(8))
+    scenery = tuple(unmarked(_drawn_ground(rng)) for _ in range(8))
     return Stock(tuple(drawn_items(count, 0)), scenery, (), *drawn_hands())
 
 
@@ -160,7 +166,7 @@ def drawn_items(count: int, first: int) -> list[Item]:
     """Return `count` packs of the drawn shop, from all sides, numbered from `first`."""
     goods = COARSE_CLASSES.index("goods")
     return [
-        Item(design.product_id, first + number, goods, _drawn_views(design), tall=SHAPES[design.shape].tall)
+        Item(design.product_id, first + number, goods, _drawn_views(design))
         for number, design in enumerate(DESIGNS[:count])
     ]
 
@@ -216,8 +222,8 @@ def _drawn_views(design: Design) -> tuple[View, ...]:
 def drawn_hands() -> tuple[tuple[Hand, ...], tuple[Hand, ...]]:
     """Return hands of all looks, left and right: those that grip, and those that are open."""
     kinds = [(look, left) for look in range(_LOOKS) for left in (False, True)]
-    grips = (gripping(_HAND_PX, look, left) for look, left in kinds)
-    palms = (opened(_HAND_PX, look, left) for look, left in kinds)
+    grips = (gripping(PALM_PX, look, left) for look, left in kinds)
+    palms = (opened(PALM_PX, look, left) for look, left in kinds)
     return tuple(_weighted(hand) for hand in grips), tuple(_weighted(hand) for hand in palms)
 
 
@@ -266,8 +272,9 @@ def _shown(photo: Image, mask: Image, coarse_class: int, instance: int) -> Groun
     return Ground(photo, box, np.array([coarse_class]), np.array([instance]))
 
 
-def _nothing() -> tuple[Floats, Indices, Indices]:
-    return np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64)
+def unmarked(image: Image) -> Ground:
+    """Return a ground that shows no article."""
+    return Ground(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def _some_of_each_kind(garments: Iterable[Garment], per_kind: int) -> Iterator[Garment]:
