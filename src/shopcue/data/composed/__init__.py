@@ -6,6 +6,7 @@ used whole as well: a garment that was cut out and pasted does not look worn.
 """
 
 from shopcue.data.composed.compose import SIZES, compose_scene, compose_sequence
+from shopcue.data.composed.grounds import Ground, Locate
 from shopcue.data.composed.scenes import (
     CROP_LIMITS,
     LEAST_VISIBLE,
@@ -16,7 +17,7 @@ from shopcue.data.composed.scenes import (
     Sequence,
     levels,
 )
-from shopcue.data.composed.stock import CLASS_OF_KIND, Ground, Item, Locate, Stock, View, drawn_stock, read_stock
+from shopcue.data.composed.stock import CLASS_OF_KIND, Item, Stock, View, drawn_stock, read_stock
 
 __all__ = [
     "CLASS_OF_KIND",

@@ -38,13 +38,17 @@ def filmed(image: Image, looks: int, frame: int) -> Image:
     if always.random() < 0.35:
         view = views.tinted(view, always)
     coarse, noisy = always.random() < 0.15, always.random() < 0.35
-    if now.random() < 0.22:
-        view = views.blurred(view, now)
+    if now.random() < 0.2:
+        view = views.blurred(view, now) if now.random() < 0.4 else _soft(view, now.uniform(0.5, 1.6))
     if coarse:
         view = views.coarse(view, always)
     if noisy:
         view = _noisy(view, always.uniform(2, 9), now)
     return views.jpeg(view, always, 35)
+
+
+def _soft(image: Image, sigma_px: float) -> Image:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.uint8)
 
 
 def _noisy(image: Image, strength: float, rng: Rng) -> Image:

@@ -22,6 +22,7 @@ from shopcue.sources.synthetic.hands import skin_colour
 
 _DRAWN_PX = 320  # the height at which limbs are drawn, once a figure
 _HALF_WIDTH = 0.3
+_CIRCLE = np.stack([np.cos(np.arange(24) * np.pi / 12), np.sin(np.arange(24) * np.pi / 12)], axis=-1)
 _LOOKS = 5
 _HAIR = ((38, 28, 24), (84, 56, 36), (150, 112, 66), (20, 20, 22), (120, 118, 116))
 
@@ -142,17 +143,15 @@ class _Drawing:
 
     def limb(self, ends: tuple[Point, Point], first: float, last: float, colour: tuple[int, int, int]) -> None:
         """Draw a rounded limb, `first` and `last` wide at its ends, with the light from the upper left."""
+        middles = np.add(ends, (_HALF_WIDTH, 0))
         for share, light in ((1.0, 0.72), (0.8, 0.88), (0.5, 1.0)):
             shade = [float(min(255, channel * light)) for channel in colour]
-            for step in np.linspace(0, 1, 12):
-                at = [ends[0][axis] + (ends[1][axis] - ends[0][axis]) * step for axis in (0, 1)]
-                wide = (first + (last - first) * step) * share
-                off = 0.12 * (1 - share) * wide / share
-                centre = ((at[0] - off + _HALF_WIDTH) * _DRAWN_PX * 16, (at[1] - off) * _DRAWN_PX * 16)
-                whole = (round(centre[0]), round(centre[1]))
-                radius = round(max(1.0, wide * _DRAWN_PX / 2) * 16)
-                cv2.circle(self._colours, whole, radius, shade, -1, cv2.LINE_AA, 4)
-                cv2.circle(self._alpha, whole, radius, 255, -1, cv2.LINE_AA, 4)
+            radii = np.array((first, last)) / 2 * share
+            towards_light = 0.12 * (1 - share) / share * radii[:, None]
+            rounds = middles[:, None] - towards_light[:, None] + radii[:, None, None] * _CIRCLE
+            outline = cv2.convexHull(np.round(rounds.reshape(-1, 2) * _DRAWN_PX * 16).astype(np.int32))
+            cv2.fillConvexPoly(self._colours, outline, shade, cv2.LINE_AA, 4)
+            cv2.fillConvexPoly(self._alpha, outline, 255, cv2.LINE_AA, 4)
 
     def pixels(self) -> Image:
         """Return what was drawn, RGBA weighted by alpha."""

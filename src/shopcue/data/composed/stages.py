@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shopcue.data.composed.grounds import Ground, unmarked
 from shopcue.data.composed.layers import Label, Layer, Marked, Pose, assemble, item_layer
 from shopcue.data.composed.motion import Sway, draw_sway
 from shopcue.data.composed.scenes import UNKNOWN
 from shopcue.data.composed.scripts import GOODS, Take, draw_item, fitting
-from shopcue.data.composed.stock import Ground, Item, unmarked
+from shopcue.data.composed.stock import Item
 from shopcue.records import COARSE_CLASSES, Image
 
 _SHAKE_PX = 8.0

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from shopcue.data.clothing import Garment, read_garments
+from shopcue.data.composed.grounds import (
+    GROUND_PX,
+    Ground,
+    Locate,
+    drawn_ground,
+    emptied,
+    frames,
+    fruit_photos,
+    held_photos,
+    marked,
+    read_small,
+)
 from shopcue.data.cutouts import cut_garment, cut_plain
-from shopcue.data.grocery import read_classes, read_photos
-from shopcue.errors import MediaError
+from shopcue.data.grocery import read_classes
 from shopcue.models.image import trim_margins
-from shopcue.records import COARSE_CLASSES, Floats, Image, Indices
+from shopcue.records import COARSE_CLASSES, Floats, Image
 from shopcue.sources.synthetic.designs import DESIGNS, Design
 from shopcue.sources.synthetic.hands import Hand, gripping, opened
 from shopcue.sources.synthetic.packages import build, premultiplied, render
@@ -39,15 +50,14 @@ PALM_PX = 56
 """The length of a palm in the pictures of hands."""
 
 _SIDE_PX = 256  # of cut-outs
-_GROUND_PX = 320
 _SMALLEST_PX = 48
 _LOOKS = 5
 _DRAWN_YAWS_DEG = (-64.0, -38.0, -18.0, 0.0, 18.0, 38.0, 64.0)
 _DRAWN_PITCH = 0.12
 _CARTON_DEPTH = 0.85  # of its width
-_PEOPLE = ("person", "aisle", "cups", "coffee")
-
-Locate = Callable[[Path, Image], Floats | None]
+_SIDE_LIGHT = 0.8  # a side is darker than the front
+_DRAWN_GROUNDS = 48
+_EMPTIED_OF_TEN = 1  # of ten garment photos, those whose place serves as scenery
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,20 +92,12 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """A picture to lay things on. image: RGB. boxes: float32 (K, 4), what it shows itself, xyxy pixels; classes: int64
-    (K,), into `COARSE_CLASSES`, -1 where detections are to be ignored; instances: int64 (K,)."""
-
-    image: Image
-    boxes: Floats
-    classes: Indices
-    instances: Indices
-
-
-@dataclass(frozen=True, slots=True)
 class Stock:
-    """All that scenes are made of. items: instance i stands at position i. scenery: grounds that show no article but
-    what is marked. photos: grounds that show one, large. hands: that grip an edge, and that are open."""
+    """All that scenes are made of; a plain value that worker processes can be given.
+
+    items: instance i stands at position i. scenery: grounds that show no article but what is marked. photos: grounds
+    that show one, large. grips, palms: hands that hold an edge, and that are open, a right one and a left one by turns.
+    """
 
     items: tuple[Item, ...]
     scenery: tuple[Ground, ...]
@@ -110,42 +112,43 @@ def read_stock(
     garments: str = "train",
     *,
     per_kind: int = 120,
-    drawn: int = len(DESIGNS),
+    designs: Sequence[Design] = DESIGNS,
+    twins: bool = True,
     locate: Locate | None = None,
 ) -> Stock:
     """Return a stock of the public data sets below `data`: grocery/, clothing/ and, if there, video/.
 
-    products: class ids of the packaged goods that may be shown, all where None. garments: a split of the clothing;
-    per_kind: how many of each of its classes at most. drawn: how many drawn packs are added. locate: finds the box of
-    the product in a hand-held photo, given its path and its pixels (as read here, longer side 320 px); such photos are
-    used only where it is given. Raises MediaError where a data set is missing.
+    products: class ids of the packaged goods that may be shown, all where None. garments: a split of the clothing; of
+    "train", the photos of places are others than of the other splits. per_kind: how many garments of each class at
+    most. designs: packs that are drawn. twins: each pack also appears in another hue, as an article of its own. locate:
+    finds the box of the product in a hand-held photo, given its path and its pixels (as read here, longer side 320 px);
+    such photos are used only where it is given. Raises MediaError where a data set is missing.
     """
     items: list[Item] = []
     photos: list[Ground] = []
+    scenery: list[Ground] = []
     for name, picture, class_id in _packs(data / "grocery", products):
-        instance = len(items)
-        items.append(carton(name, instance, picture))
         if locate is not None:
-            photos += _held(data / "grocery", class_id, instance, locate)
-    for garment in _some_of_each_kind(read_garments(data / "clothing", garments), per_kind):
-        photo = read_small(garment.path, _GROUND_PX)
-        mask = cut_garment(photo)
-        if mask is None:
-            continue
+            photos += held_photos(data / "grocery", class_id, len(items), locate)
+        items.append(carton(name, len(items), picture))
+    items += drawn_items(designs, len(items))
+    if twins:
+        items += [twin_of(item, len(items) + number) for number, item in enumerate(tuple(items))]
+    for garment, photo, mask in _cut(_some_of_each_kind(read_garments(data / "clothing", garments), per_kind)):
         coarse_class = COARSE_CLASSES.index(CLASS_OF_KIND[garment.kind])
+        photos.append(marked(photo, _box_of(mask), coarse_class, len(items)))
+        if len(items) % 10 < _EMPTIED_OF_TEN:
+            scenery.append(emptied(photo, mask))
         items.append(flat(f"{garment.kind}/{garment.garment_id}", len(items), coarse_class, photo, mask))
-        photos.append(_shown(photo, mask, coarse_class, len(items) - 1))
-    items += drawn_items(drawn, len(items))
-    scenery = [unmarked(image) for image in _fruit_photos(data / "grocery")]
-    scenery += [unmarked(image) for image in _frames(data / "video")]
+    scenery += fruit_photos(data / "grocery", 0 if garments == "train" else 8, locate)
+    scenery += frames(data / "video")
+    scenery += _drawn_scenery(_DRAWN_GROUNDS, 0 if garments == "train" else 1)
     return Stock(tuple(items), tuple(scenery), tuple(photos), *drawn_hands())
 
 
 def drawn_stock(count: int = 12, seed: int = 0) -> Stock:
-    """Return a stock that needs no data: `count` packs and plain grounds, both drawn by the package itself."""
-    rng = np.random.default_rng(seed)
-    scenery = tuple(unmarked(_drawn_ground(rng)) for _ in range(8))
-    return Stock(tuple(drawn_items(count, 0)), scenery, (), *drawn_hands())
+    """Return a stock that needs no data: `count` packs and their grounds, all drawn by the package itself."""
+    return Stock(tuple(drawn_items(DESIGNS[:count], 0)), tuple(_drawn_scenery(8, seed)), (), *drawn_hands())
 
 
 # ---- articles ----------------------------------------------------------------------------------------------------
@@ -162,13 +165,26 @@ def flat(name: str, instance: int, coarse_class: int, photo: Image, mask: Image)
     return Item(name, instance, coarse_class, (view_of(photo, mask),))
 
 
-def drawn_items(count: int, first: int) -> list[Item]:
-    """Return `count` packs of the drawn shop, from all sides, numbered from `first`."""
+def drawn_items(designs: Sequence[Design], first: int) -> list[Item]:
+    """Return packs of the drawn shop, from all sides, numbered from `first`."""
     goods = COARSE_CLASSES.index("goods")
     return [
-        Item(design.product_id, first + number, goods, _drawn_views(design))
-        for number, design in enumerate(DESIGNS[:count])
+        Item(design.product_id, first + number, goods, _drawn_views(design)) for number, design in enumerate(designs)
     ]
+
+
+def twin_of(item: Item, instance: int) -> Item:
+    """Return the article in a hue that it does not exist in: what a net must tell from it."""
+    degrees = 60.0 + 47.0 * (instance % 6)
+    views = tuple(
+        replace(
+            view,
+            pictures=tuple(_hue_turned(picture, degrees) for picture in view.pictures),
+            sides=(_hue_turned(view.sides[0], degrees), _hue_turned(view.sides[1], degrees)),
+        )
+        for view in item.views
+    )
+    return Item(f"{item.name}/twin", instance, item.coarse_class, views, item.depth)
 
 
 def view_of(picture: Image, mask: Image, yaw_deg: float = 0.0) -> View:
@@ -184,33 +200,41 @@ def _view(picture: Image, yaw_deg: float) -> View:
     if scale < 1:
         picture = np.asarray(cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
     pictures = [picture]
-    while min(pictures[-1].shape[:2]) // 2 >= _SMALLEST_PX // 2 and pictures[-1].shape[0] // 2 >= _SMALLEST_PX:
+    while min(pictures[-1].shape[:2]) >= _SMALLEST_PX and pictures[-1].shape[0] >= 2 * _SMALLEST_PX:
         half = (pictures[-1].shape[1] // 2, pictures[-1].shape[0] // 2)
         pictures.append(np.asarray(cv2.resize(pictures[-1], half, interpolation=cv2.INTER_AREA), np.uint8))
-    outline = cv2.convexHull(cv2.findNonZero((picture[..., 3] > 127).astype(np.uint8)))[:, 0]
-    shaped = np.asarray(cv2.approxPolyDP(outline[:, None], 1.0, True)[:, 0], np.float32)
-    return View(yaw_deg, tuple(pictures), (_side(picture, 0), _side(picture, 1)), shaped)
+    outline = cv2.convexHull(cv2.findNonZero((picture[..., 3] > 127).astype(np.uint8)))
+    shaped = np.asarray(cv2.approxPolyDP(outline, 1.0, True)[:, 0], np.float32)
+    return View(yaw_deg, tuple(pictures), (_side(picture, right=False), _side(picture, right=True)), shaped)
 
 
-def _side(picture: Image, which: int) -> Image:
-    """Return what the side of a pack may look like: the colours of the nearest edge of its front, darker.
-
-    which: 0 left, 1 right.
-    """
+def _side(picture: Image, *, right: bool) -> Image:
+    """Return what the side of a pack may look like: the colours of the nearest edge of its front, darker."""
     strip = max(2, picture.shape[1] // 6)
-    part = picture[:, -strip:] if which else picture[:, :strip]
+    part = picture[:, -strip:] if right else picture[:, :strip]
     weight = part[..., 3:].astype(np.float32)
     rows = part[..., :3].astype(np.float32).sum(axis=1) * 255 / np.maximum(weight.sum(axis=1), 1)
     solid = np.flatnonzero(weight[:, :, 0].mean(axis=1) > 100)
     if len(solid):
         rows[: solid[0]], rows[solid[-1] + 1 :] = rows[solid[0]], rows[solid[-1]]
-    smooth = cv2.GaussianBlur(rows[:, None], (1, 9), 0)
-    return np.asarray(np.repeat(np.clip(smooth * 0.8, 0, 255), strip, axis=1), np.uint8)
+    smooth = cv2.GaussianBlur(rows[:, None], (1, 9), 0) * _SIDE_LIGHT
+    return _printed(np.asarray(np.repeat(np.clip(smooth, 0, 255), 4 * strip, axis=1), np.uint8))
+
+
+def _printed(side: Image) -> Image:
+    """Return the side of a pack with lines as of small print."""
+    height, width = side.shape[:2]
+    ink = float(40 if side.mean() > 110 else 215)
+    for y in range(round(0.4 * height), round(0.8 * height), max(3, height // 40)):
+        # Lines of unequal length, the same for the same pack: no generator is needed.
+        end = round(width * (0.6 + 0.25 * math.sin(y * y)))
+        cv2.line(side, (round(0.15 * width), y), (end, y), (ink,) * 3, 1)
+    return np.asarray(cv2.GaussianBlur(side, (0, 0), 0.7), np.uint8)
 
 
 def _drawn_views(design: Design) -> tuple[View, ...]:
     solid = build(design)
-    yaws = _DRAWN_YAWS_DEG if not isinstance(solid, Loft) else _DRAWN_YAWS_DEG[1:-1]
+    yaws = _DRAWN_YAWS_DEG[1:-1] if isinstance(solid, Loft) else _DRAWN_YAWS_DEG
     views = []
     for yaw in yaws:
         picture = premultiplied(render(solid, 2 * _SIDE_PX, np.deg2rad(yaw), _DRAWN_PITCH))
@@ -219,8 +243,18 @@ def _drawn_views(design: Design) -> tuple[View, ...]:
     return tuple(views)
 
 
+def _hue_turned(picture: Image, degrees: float) -> Image:
+    """Return an RGB or RGBA picture with its hues turned; weighting by alpha changes no hue."""
+    hsv = cv2.cvtColor(np.ascontiguousarray(picture[..., :3]), cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(np.int16) + round(degrees / 2)) % 180
+    return np.concatenate([cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), picture[..., 3:]], axis=-1).astype(np.uint8)
+
+
+# ---- reading -----------------------------------------------------------------------------------------------------
+
+
 def drawn_hands() -> tuple[tuple[Hand, ...], tuple[Hand, ...]]:
-    """Return hands of all looks, left and right: those that grip, and those that are open."""
+    """Return hands of all looks, right and left by turns: those that grip, and those that are open."""
     kinds = [(look, left) for look in range(_LOOKS) for left in (False, True)]
     grips = (gripping(PALM_PX, look, left) for look, left in kinds)
     palms = (opened(PALM_PX, look, left) for look, left in kinds)
@@ -231,50 +265,10 @@ def _weighted(hand: Hand) -> Hand:
     return Hand(premultiplied(hand.behind), premultiplied(hand.before), hand.origin)
 
 
-# ---- grounds -----------------------------------------------------------------------------------------------------
-
-
-def read_small(path: Path, side_px: int) -> Image:
-    """Return a picture file as RGB, its longer side shrunk to `side_px`; raises MediaError where it cannot be read."""
-    pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if pixels is None:
-        raise MediaError(f"{path} is no picture that can be read; check the data set")
-    return _shrunk(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), side_px)
-
-
-def _shrunk(image: Image, side_px: int) -> Image:
-    scale = side_px / max(image.shape[:2])
-    if scale >= 1:
-        return image
-    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
-
-
 def _packs(root: Path, products: Sequence[int] | None) -> Iterator[tuple[str, Image, int]]:
     for each in read_classes(root):
         if each.packaged and (products is None or each.class_id in products):
             yield each.name, np.ascontiguousarray(trim_margins(read_small(each.picture, 512))), each.class_id
-
-
-def _held(root: Path, class_id: int, instance: int, locate: Locate) -> Iterator[Ground]:
-    goods = COARSE_CLASSES.index("goods")
-    for photo in read_photos(root):
-        if photo.class_id != class_id:
-            continue
-        image = read_small(photo.path, _GROUND_PX)
-        box = locate(photo.path, image)
-        if box is not None:
-            yield Ground(image, box.reshape(1, 4).astype(np.float32), np.array([goods]), np.array([instance]))
-
-
-def _shown(photo: Image, mask: Image, coarse_class: int, instance: int) -> Ground:
-    x, y, width, height = cv2.boundingRect(mask)
-    box = np.array([[x, y, x + width, y + height]], np.float32)
-    return Ground(photo, box, np.array([coarse_class]), np.array([instance]))
-
-
-def unmarked(image: Image) -> Ground:
-    """Return a ground that shows no article."""
-    return Ground(image, np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def _some_of_each_kind(garments: Iterable[Garment], per_kind: int) -> Iterator[Garment]:
@@ -285,38 +279,20 @@ def _some_of_each_kind(garments: Iterable[Garment], per_kind: int) -> Iterator[G
             yield garment
 
 
-def _fruit_photos(root: Path, each: int = 8) -> Iterator[Image]:
-    """Yield photos of loose fruit and vegetables on shop shelves, `each` of a class."""
-    packaged = {known.class_id for known in read_classes(root) if known.packaged}
-    taken: dict[int, int] = {}
-    for photo in read_photos(root, ("train",)):
-        taken[photo.class_id] = taken.get(photo.class_id, 0) + 1
-        if photo.class_id not in packaged and taken[photo.class_id] <= each:
-            yield read_small(photo.path, _GROUND_PX)
+def _cut(garments: Iterable[Garment]) -> Iterator[tuple[Garment, Image, Image]]:
+    """Yield garments with their photo and mask, those that can be cut out."""
+    for garment in garments:
+        photo = read_small(garment.path, GROUND_PX)
+        mask = cut_garment(photo)
+        if mask is not None:
+            yield garment, photo, mask
 
 
-def _frames(root: Path, each: int = 16) -> Iterator[Image]:
-    """Yield `each` frames of every video that shows no article: bottles and people would have to be labelled."""
-    for path in sorted(root.glob("*/*.mp4")):
-        if any(word in path.name for word in (*_PEOPLE, "bottle")):
-            continue
-        video = cv2.VideoCapture(str(path))
-        step = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)) // each)
-        for number in islice(range(0, 1 << 20, step), each):
-            video.set(cv2.CAP_PROP_POS_FRAMES, number)
-            found, pixels = video.read()
-            if found:
-                yield _shrunk(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), _GROUND_PX)
-        video.release()
+def _box_of(mask: Image) -> Floats:
+    x, y, width, height = cv2.boundingRect(mask)
+    return np.array([x, y, x + width, y + height], np.float32)
 
 
-def _drawn_ground(rng: np.random.Generator) -> Image:
-    """Return a wall over a table top, in soft light."""
-    side = _GROUND_PX
-    colours = rng.uniform(40, 230, (2, 3)).astype(np.float32)
-    edge = int(rng.uniform(0.45, 0.8) * side)
-    picture = np.empty((side, side, 3), np.float32)
-    picture[:edge], picture[edge:] = colours[0], colours[1]
-    relief = cv2.resize(rng.normal(0, 14, (12, 12)).astype(np.float32), (side, side), interpolation=cv2.INTER_CUBIC)
-    light = np.linspace(rng.uniform(-30, 30), rng.uniform(-30, 30), side, dtype=np.float32)
-    return np.asarray(np.clip(picture + relief[..., None] + light[None, :, None], 0, 255), np.uint8)
+def _drawn_scenery(count: int, seed: int) -> list[Ground]:
+    rng = np.random.default_rng(seed)
+    return [drawn_ground(rng) for _ in range(count)]
