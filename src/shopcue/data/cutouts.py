@@ -10,9 +10,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from shopcue.records import Floats, Image
+from shopcue.records import Image
 
+_PALE = 200  # the ground of shop pictures
 _GROUND_TOLERANCE = 12
+_SHADOW_STEP = 2
+_SHADOW_LEAVES = 0.94  # of the product with its shadow
 _SOLID = 0.965  # packs fill this much of their convex hull; less means that the ground flowed into white print
 _GRABCUT_SIDE_PX = 128
 _GRABCUT_ROUNDS = 3
@@ -27,21 +30,16 @@ def cut_plain(picture: Image) -> Image:
     Where the ground flowed into white print, the convex hull is taken: a pack must not become see-through. A picture
     without plain ground is all product.
     """
-    height, width = picture.shape[:2]
-    flooded = np.zeros((height + 2, width + 2), np.uint8)
-    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | 255 << 8
-    tolerance = (_GROUND_TOLERANCE,) * 3
-    canvas = np.ascontiguousarray(picture)
-    for x, y in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
-        if picture[y, x].min() > 200 and not flooded[y + 1, x + 1]:
-            cv2.floodFill(canvas, flooded, (x, y), 0, tolerance, tolerance, flags)
-    product = cv2.morphologyEx(255 - flooded[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    product = filled(largest_parts(np.asarray(product, np.uint8)), 1.0)
-    if not product.any():
-        return np.full((height, width), 255, np.uint8)
-    around = hull(product)
-    solid = cv2.countNonZero(product) >= _SOLID * cv2.countNonZero(around)
-    return product if solid else around
+    ground = _flooded(picture, np.zeros(picture.shape[:2], np.uint8), _GROUND_TOLERANCE, cv2.FLOODFILL_FIXED_RANGE)
+    product = _solid(ground)
+    # A shadow is pale, grey, and joined to the ground by small steps. White packs are so too: what small steps lead to
+    # counts as shadow only where that is much.
+    soft = np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8)
+    hsv = cv2.cvtColor(soft, cv2.COLOR_RGB2HSV)
+    wall = ((hsv[..., 1] > 14) | (hsv[..., 2] < 150)).astype(np.uint8)
+    unshadowed = _solid(ground | _flooded(soft, wall, _SHADOW_STEP, 0))
+    much = cv2.countNonZero(unshadowed) < _SHADOW_LEAVES * cv2.countNonZero(product)
+    return unshadowed if much else product
 
 
 def cut_garment(photo: Image) -> Image | None:
@@ -61,21 +59,6 @@ def cut_garment(photo: Image) -> Image | None:
     size = (photo.shape[1], photo.shape[0])
     smooth = cv2.GaussianBlur(cv2.resize(second, size, interpolation=cv2.INTER_CUBIC), (0, 0), 0.4 / scale)
     return np.asarray((smooth > 127) * np.uint8(255), np.uint8)
-
-
-def cut_boxed(photo: Image, box: Floats) -> Image | None:
-    """Return the mask of what a box of a photo holds, or None where GrabCut leaves less than 40 % of the box.
-
-    box: float32 (4,), xyxy pixels of the photo.
-    """
-    height, width = photo.shape[:2]
-    state = np.zeros((height, width), np.uint8)
-    x0, y0, x1, y1 = (int(value) for value in np.round(np.clip(box, 0, [width, height, width, height])))
-    state[y0:y1, x0:x1] = cv2.GC_PR_FGD
-    if not state.any() or state.all():
-        return None
-    mask = filled(largest_parts(_refined(photo, state)))
-    return mask if cv2.countNonZero(mask) >= 0.4 * (x1 - x0) * (y1 - y0) else None
 
 
 def largest_parts(mask: Image, least_share: float = 1.0) -> Image:
@@ -103,6 +86,31 @@ def hull(mask: Image) -> Image:
     """Return the convex hull of a mask that is not empty."""
     outline = cv2.convexHull(cv2.findNonZero(mask))
     return np.asarray(cv2.fillConvexPoly(np.zeros_like(mask), outline, 255), np.uint8)
+
+
+def _flooded(picture: Image, wall: Image, tolerance: int, way: int) -> Image:
+    """Return what a flood reaches from the pale corners, 255 there. wall: uint8 (H, W), 1 where it cannot go.
+
+    way: `FLOODFILL_FIXED_RANGE` compares with the corner, 0 with the neighbour.
+    """
+    height, width = picture.shape[:2]
+    reached = cv2.copyMakeBorder(wall, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    flags = 4 | cv2.FLOODFILL_MASK_ONLY | way | 255 << 8
+    canvas = np.ascontiguousarray(picture)
+    for x, y in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
+        if picture[y, x].min() > _PALE and not reached[y + 1, x + 1]:
+            cv2.floodFill(canvas, reached, (x, y), 0, (tolerance,) * 3, (tolerance,) * 3, flags)
+    return np.asarray((reached[1:-1, 1:-1] == 255) * np.uint8(255), np.uint8)
+
+
+def _solid(ground: Image) -> Image:
+    """Return the one thing that is not ground, without holes; its hull where it is far from convex; all if nothing."""
+    product = np.asarray(cv2.morphologyEx(255 - ground, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
+    product = filled(largest_parts(product), 1.0)
+    if not product.any():
+        return np.full_like(ground, 255)
+    around = hull(product)
+    return product if cv2.countNonZero(product) >= _SOLID * cv2.countNonZero(around) else around
 
 
 def _grabcut(photo: Image, share: float) -> Image:
