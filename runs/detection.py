@@ -1,0 +1,174 @@
+"""How often is the box of the shown product among the first that a detector gives?
+
+    python runs/detection.py DATA [LABEL=DETECTOR.onnx ...] [--teacher FILE] [--out FILE]
+
+DATA holds grocery/ and video/. Measured are the detectors given (without any, the shipped one) and, in the same run, a
+class-agnostic localizer (`--teacher`, TFLite's detection outputs as ONNX), the five windows of a frame, and five fixed
+boxes about its middle. Photos: the shown package in hand-held photos (runs/labels/grocery-boxes.json), all of them and
+those of the six held-out products alone; a detector may have been trained on photos of the other products, never on
+their labels. Worn: the labelled garments in frames of real clips (runs/labels/worn-footage.json). Top-k is the share of
+labelled boxes that one of the k surest boxes of the frame overlaps with an IoU of at least .5 ("tight": .75), whatever
+its class. No chance is in it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import onnxruntime
+
+from shopcue.catalog.pictures import read_picture
+from shopcue.geometry import windows
+from shopcue.metrics.boxes import TrueBoxes, recall_at
+from shopcue.models.detector import HouseDetector
+from shopcue.records import COARSE_CLASSES, QUALITIES, Detections, Floats, Frame
+from shopcue.sources.files import frames_at
+
+LABELS = Path(__file__).parent / "labels"
+LEAST_IOU, TIGHT_IOU = 0.5, 0.75
+# Shares of a frame's width and height: a carton held upright before the camera, here and there.
+FIXED = ((0.5, 0.9, 0.5), (0.4, 0.8, 0.5), (0.5, 0.9, 0.4), (0.5, 0.9, 0.6), (0.7, 0.9, 0.5))
+
+Detect = Callable[[Sequence[Frame]], list[Detections]]
+
+
+@dataclass(frozen=True)
+class Exam:
+    """Frames with what was labelled in each."""
+
+    name: str
+    frames: list[Frame]
+    truth: list[TrueBoxes]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("detectors", nargs="*", metavar="LABEL=FILE")
+    parser.add_argument("--teacher", type=Path)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    exams = [*read_photos(arguments.data / "grocery"), read_worn(arguments.data / "video")]
+    ways: dict[str, Detect] = {"fixed boxes": fixed_boxes, "five windows": five_windows}
+    if arguments.teacher:
+        ways["localizer"] = localizer(arguments.teacher)
+    for label, file in (pair.split("=", 1) for pair in arguments.detectors):
+        ways[label] = HouseDetector(Path(file), threads=1).detect
+    if not arguments.detectors:
+        ways["house, shipped"] = HouseDetector(threads=1).detect
+    rows = [{"detector": way, **row} for way, detect in ways.items() for row in measure(detect, exams)]
+    for row in rows:
+        print(json.dumps(row))
+    result = {
+        "title": "The box of the shown product among the first k.",
+        "protocol": "Real photos and frames, boxes labelled by eye, IoU of at least .5 (tight: .75); "
+        "`runs/detection.py`.",
+        "rows": rows,
+    }
+    if arguments.out:
+        arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def measure(detect: Detect, exams: Sequence[Exam]) -> list[dict[str, Any]]:
+    """Return the recalls of one detector, a row an exam."""
+    rows = []
+    for exam in exams:
+        seen = [detect([frame])[0] for frame in exam.frames]
+        row: dict[str, Any] = {"exam": exam.name, "boxes": sum(len(true.boxes) for true in exam.truth)}
+        for k in (1, 5, 10):
+            row[f"top-{k}"] = round(recall_at(seen, exam.truth, k, LEAST_IOU), 3)
+        rows.append({**row, "top-5 tight": round(recall_at(seen, exam.truth, 5, TIGHT_IOU), 3)})
+    return rows
+
+
+# ---- what it is measured on ------------------------------------------------------------------------------------
+
+
+def read_photos(grocery: Path) -> list[Exam]:
+    """Return the labelled photos: all, and those of the held-out products."""
+    labels = json.loads((LABELS / "grocery-boxes.json").read_text(encoding="utf-8"))
+    exams = [Exam("photos, all", [], []), Exam("photos, held-out products", [], [])]
+    for label in labels["labels"]:
+        frame = Frame(0.0, read_picture(grocery / label["photo"]).image)
+        for exam in exams[: 1 + (label["class_id"] in labels["held_out"])]:
+            exam.frames.append(frame)
+            exam.truth.append(true_boxes([label["box"]], ["goods"]))
+    return exams
+
+
+def read_worn(videos: Path) -> Exam:
+    """Return the labelled frames of the clips, each with the garments that are labelled in it."""
+    garments = json.loads((LABELS / "worn-footage.json").read_text(encoding="utf-8"))["garments"]
+    found: dict[str, dict[float, list[tuple[list[float], str]]]] = {}
+    for garment in garments:
+        for place in (garment["gallery"], *garment["queries"]):
+            here = found.setdefault(garment["video"], {}).setdefault(place["time_s"], [])
+            here.append((place["box"], garment["coarse_class"]))
+    exam = Exam("worn garments", [], [])
+    for video, at in found.items():
+        exam.frames.extend(frames_at(videos / video, sorted(at)))
+        exam.truth.extend(true_boxes(*map(list, zip(*at[time_s], strict=True))) for time_s in sorted(at))
+    return exam
+
+
+def true_boxes(boxes: Sequence[Sequence[float]], names: Sequence[str]) -> TrueBoxes:
+    classes = np.array([COARSE_CLASSES.index(name) for name in names], np.int64)
+    return TrueBoxes(np.array(boxes, np.float32), classes, np.zeros(len(names), bool))
+
+
+# ---- what a detector is compared with --------------------------------------------------------------------------
+
+
+def localizer(path: Path) -> Detect:
+    """Return the class-agnostic localizer of a file that takes uint8 (1, S, S, 3) and gives (y0, x0, y1, x1) shares."""
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    picture = session.get_inputs()[0]
+    side = picture.shape[1]
+
+    def detect(frames: Sequence[Frame]) -> list[Detections]:
+        found = []
+        for frame in frames:
+            height, width = frame.image.shape[:2]
+            shares, _, scores, _ = session.run(None, {picture.name: cv2.resize(frame.image, (side, side))[None]})
+            boxes = shares[0].clip(0, 1)[:, [1, 0, 3, 2]] * np.array([width, height] * 2, np.float32)
+            found.append(detections(frame, boxes, scores[0]))
+        return found
+
+    return detect
+
+
+def five_windows(frames: Sequence[Frame]) -> list[Detections]:
+    return [in_order(frame, windows(*frame.image.shape[1::-1])) for frame in frames]
+
+
+def fixed_boxes(frames: Sequence[Frame]) -> list[Detections]:
+    shares = np.array([(x - w / 2, 0.5 - h / 2, x + w / 2, 0.5 + h / 2) for w, h, x in FIXED], np.float32)
+    sizes = [np.array(frame.image.shape[1::-1] * 2, np.float32) for frame in frames]
+    return [in_order(frame, shares * size) for frame, size in zip(frames, sizes, strict=True)]
+
+
+def in_order(frame: Frame, boxes: Floats) -> Detections:
+    return detections(frame, boxes, np.linspace(1, 0.5, len(boxes), dtype=np.float32))
+
+
+def detections(frame: Frame, boxes: Floats, scores: Floats) -> Detections:
+    count = len(boxes)
+    return Detections(
+        frame.time_s,
+        (boxes * frame.scale).astype(np.float32),
+        np.asarray(scores, np.float32),
+        np.full(count, COARSE_CLASSES.index("goods"), np.int64),
+        np.ones((count, len(QUALITIES)), np.float32),
+        np.ones((count, 1), np.float32),
+    )
+
+
+if __name__ == "__main__":
+    main()
