@@ -105,8 +105,7 @@ def _flooded(picture: Image, wall: Image, tolerance: int, way: int) -> Image:
 
 def _solid(ground: Image) -> Image:
     """Return the one thing that is not ground, without holes; its hull where it is far from convex; all if nothing."""
-    product = np.asarray(cv2.morphologyEx(255 - ground, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)), np.uint8)
-    product = filled(largest_parts(product), 1.0)
+    product = filled(largest_parts(np.asarray(255 - ground, np.uint8)), 1.0)
     if not product.any():
         return np.full_like(ground, 255)
     around = hull(product)
