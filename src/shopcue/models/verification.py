@@ -2,25 +2,41 @@
 
 An embedding says what looks alike; local features say whether the same print is there, and where. It helps printed
 goods and patterned cloth, and says nothing about plain garments, so it can only add to a score. RootSIFT (Arandjelovic
-and Zisserman, CVPR 2012), ratio test (Lowe, IJCV 2004), affine RANSAC.
+and Zisserman, CVPR 2012), ratio test (Lowe, IJCV 2004), affine RANSAC; for photos also a homography by MAGSAC++ (Barath
+et al., CVPR 2020) and how well the cut-out agrees with the picture in every place (`models.agreement`).
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shopcue.geometry import crop
+from shopcue.models.agreement import SIDE_PX, SLACK_PX, Agreement, Template, agreement, make_template
 from shopcue.records import Floats, Gallery, Image
 
 _PICTURE_SIDE_PX = 360
 _KEPT_PRODUCTS = 512
 _LEAST_INLIERS = 4
+_AROUND_BOX = 0.1  # of a box's longer side is looked at too: boxes cut off lids and corners
+
+# What `examine` takes more of than `verify` does.
+_EXAMINED_SIDE_PX = 640
+_EXAMINED_POINTS = 1200
+_EXAMINED_TOLERANCE_PX = 6.0
+_MOST_ENLARGED = 4.0
+_COMPARED = 4  # candidates that are compared place by place
+_WORTH_COMPARING = 5  # inliers: fewer are found by chance
+_HOMOGRAPHY_TOLERANCE_PX = 4.0
+_HOMOGRAPHY_INLIERS = 8  # eight unknowns fit four points whatever they are
+
+_NO_AGREEMENT = Agreement(0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +46,84 @@ class _Features:
 
 
 @dataclass(frozen=True, slots=True)
+class _Picture:
+    """A product's picture: its local features, their picture's size (width, height), and the picture as a template."""
+
+    features: _Features
+    size: tuple[int, int]
+    template: Template
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A frame as it is looked at: the features of its part that starts at `corner` (x, y), `factor` times as large."""
+
+    features: _Features
+    factor: float
+    corner: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Verification:
     """How well one product's pictures were found in a frame.
 
-    inliers: matched points that agree on one affine map, 0 when nothing was found. box: float32 (4,), where the picture
-    lies in the frame, xyxy pixels of the frame's image; zeros when nothing was found. placing: float32 (2, 3), the map
-    from the picture, as large as `size` (width, height), to the frame's image.
+    inliers: matched points that agree on one map, 0 when nothing was found. box: float32 (4,), where the picture
+    lies in the frame, xyxy pixels of the frame's image; zeros when nothing was found. placing: float32 (3, 3), the
+    projective map from the picture, as large as `size` (width, height), to the frame's image. agreement: how well what
+    lies there agrees with the picture, zeros where no one compared it.
     """
 
     inliers: int
     box: Floats
     placing: Floats
     size: tuple[int, int]
+    agreement: Agreement = _NO_AGREEMENT
 
 
-_NOTHING = Verification(0, np.zeros(4, np.float32), np.zeros((2, 3), np.float32), (0, 0))
+_NOTHING = Verification(0, np.zeros(4, np.float32), np.zeros((3, 3), np.float32), (0, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoWeights:
+    """What each sign adds to the log odds that a photo shows a product, as `runs/verification.py` learns it.
+
+    one: to every product. similarity: a deviation above the cohort. inliers: a unit of log(1 + inliers - 3). luma,
+    chroma: full agreement.
+    """
+
+    one: float
+    similarity: float
+    inliers: float
+    luma: float
+    chroma: float
+
+
+PHOTO_WEIGHTS = PhotoWeights(one=-9.0, similarity=3.1, inliers=1.2, luma=2.7, chroma=2.0)
+
+
+def photo_features(similarity: Floats, products: Sequence[int], found: Sequence[Verification]) -> Floats:
+    """Return what `PhotoWeights` weigh, for each of P products: float32 (P, 5).
+
+    similarity: float32 (P,), in deviations above the cohort. found: what `examine` says of `products`, in their order.
+    """
+    features = np.zeros((len(similarity), 5), np.float32)
+    features[:, 0] = 1.0
+    features[:, 1] = similarity
+    for product, each in zip(products, found, strict=True):
+        print_on_print = np.log1p(max(each.inliers - 3.0, 0.0))
+        features[product, 2:] = (print_on_print, each.agreement.luma, each.agreement.chroma)
+    return features
+
+
+def photo_log_odds(features: Floats, weights: PhotoWeights = PHOTO_WEIGHTS) -> Floats:
+    """Return the log odds of each product against 'none of them'. features: float32 (P, 5) -> (P,)."""
+    row = (weights.one, weights.similarity, weights.inliers, weights.luma, weights.chroma)
+    return np.asarray(features @ np.array(row, np.float32), np.float32)
 
 
 def closeup(image: Image, found: Verification) -> Image:
     """Return what of a frame lies where a picture was found, turned upright as the picture is: RGB uint8 (H, W, 3)."""
-    how = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
-    upright = cv2.warpAffine(image, found.placing, found.size, flags=how, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(upright, np.uint8)
+    return _warp(image, found.placing, found.size)
 
 
 class GeometricVerifier:
@@ -75,39 +147,81 @@ class GeometricVerifier:
         self._owner = gallery.owner
         self._frame_side_px = frame_side_px
         self._ratio = ratio
-        self._tolerance_px = tolerance_px
+        self._tolerance_px = tolerance_px * frame_side_px / 640
         self._frame_sift = cv2.SIFT.create(nfeatures=frame_points)
+        self._examined_sift = cv2.SIFT.create(nfeatures=_EXAMINED_POINTS)
         self._picture_sift = cv2.SIFT.create(nfeatures=picture_points)
-        self._known: OrderedDict[int, list[tuple[_Features, tuple[int, int]]]] = OrderedDict()
+        self._known: OrderedDict[int, list[_Picture]] = OrderedDict()
 
     def verify(self, image: Image, products: Sequence[int]) -> list[Verification]:
         """Look for each product (index into the catalogue) in an RGB image and return what was found, in order."""
         if not products or not self._pictures:
             return [_NOTHING] * len(products)
         factor = min(1.0, self._frame_side_px / max(image.shape[:2]))
-        frame = _features(self._frame_sift, _resize(image, factor))
-        if len(frame.points) < _LEAST_INLIERS:
-            return [_NOTHING] * len(products)
-        return [self._find(frame, product, factor, image) for product in products]
+        part = _Part(_features(self._frame_sift, _resize(image, factor)), factor, (0.0, 0.0))
+        return [self._find(part, product, image, self._tolerance_px)[0] for product in products]
 
-    def _find(self, frame: _Features, product: int, factor: float, image: Image) -> Verification:
-        best = _NOTHING
-        for picture, (height, width) in self._features_of(product):
-            found = self._align(frame, picture)
-            if found is not None and found[0] > best.inliers:
-                inliers, transform = found
-                corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-                placing = transform / factor
-                placed = corners @ placing[:, :2].T + placing[:, 2]
-                limit = np.array([image.shape[1], image.shape[0]], np.float32)
-                box = np.concatenate([placed.min(0).clip(0, limit), placed.max(0).clip(0, limit)])
-                best = Verification(inliers, box.astype(np.float32), placing.astype(np.float32), (width, height))
+    def examine(self, image: Image, products: Sequence[int], box: Floats | None = None) -> list[Verification]:
+        """Look as `verify` does, but thoroughly: for a photo, not for every frame of a stream.
+
+        More and finer points, a homography where there are enough, and the agreement of the few best candidates. box:
+        float32 (4,), where in the image to look, xyxy pixels; everywhere where None.
+        """
+        if not products or not self._pictures:
+            return [_NOTHING] * len(products)
+        part = self._enlarge(image, box)
+        found = []
+        for product in products:
+            best, picture, pairs = self._find(part, product, image, _EXAMINED_TOLERANCE_PX)
+            if picture is not None and best.inliers >= _WORTH_COMPARING:
+                best = _bend(best, part, picture, pairs, image)
+            found.append((best, picture))
+        order = sorted(range(len(found)), key=lambda i: -found[i][0].inliers)[:_COMPARED]
+        return [
+            replace(each, agreement=_compare(image, each, picture.template))
+            if picture is not None and each.inliers >= _WORTH_COMPARING and i in order
+            else each
+            for i, (each, picture) in enumerate(found)
+        ]
+
+    def _enlarge(self, image: Image, box: Floats | None) -> _Part:
+        """Return the part of an image that is examined, enlarged."""
+        height, width = image.shape[:2]
+        area = np.array([0, 0, width, height], np.float32) if box is None else box
+        border = 0.0 if box is None else _AROUND_BOX * float(max(area[2] - area[0], area[3] - area[1]))
+        area = area + np.array([-border, -border, border, border], np.float32)
+        part = crop(image, area)
+        corner = (float(np.floor(np.clip(area[0], 0, width - 1))), float(np.floor(np.clip(area[1], 0, height - 1))))
+        factor = min(_MOST_ENLARGED, _EXAMINED_SIDE_PX / max(part.shape[:2]))
+        return _Part(_features(self._examined_sift, _resize(part, factor)), factor, corner)
+
+    def _find(
+        self, part: _Part, product: int, image: Image, tolerance_px: float
+    ) -> tuple[Verification, _Picture | None, NDArray[np.int64]]:
+        """Return the best of a product's pictures: how it was found, the picture, and the pairs of points (K, 2)."""
+        best: tuple[Verification, _Picture | None, NDArray[np.int64]] = _NOTHING, None, np.zeros((0, 2), np.int64)
+        for picture in self._pictures_of(product):
+            pairs = self._pair(picture.features, part.features)
+            if len(pairs) < _LEAST_INLIERS:
+                continue
+            transform, mask = cv2.estimateAffine2D(
+                picture.features.points[pairs[:, 0]],
+                part.features.points[pairs[:, 1]],
+                method=cv2.RANSAC,
+                ransacReprojThreshold=tolerance_px,
+                maxIters=500,
+                confidence=0.99,
+                refineIters=3,
+            )
+            if transform is None or not _plausible(transform) or int(mask.sum()) <= best[0].inliers:
+                continue
+            best = _place(int(mask.sum()), np.vstack([transform, [0, 0, 1]]), part, picture.size, image), picture, pairs
         return best
 
-    def _align(self, frame: _Features, picture: _Features) -> tuple[int, Floats] | None:
-        """Return how many points agree on an affine map from the picture to the frame, and the map (2, 3)."""
-        if len(picture.points) < 2:
-            return None
+    def _pair(self, picture: _Features, frame: _Features) -> NDArray[np.int64]:
+        """Return which points of a picture and a frame look the same, (K, 2) indices, the surest not first."""
+        if len(picture.points) < _LEAST_INLIERS or len(frame.points) < _LEAST_INLIERS:
+            return np.zeros((0, 2), np.int64)
         similarity = picture.descriptors @ frame.descriptors.T
         rows, first = np.arange(len(similarity)), similarity.argmax(axis=1)
         best = similarity[rows, first]
@@ -119,22 +233,9 @@ class GeometricVerifier:
         order = np.flatnonzero(kept)[np.argsort(near[kept], kind="stable")]
         _, unique = np.unique(first[order], return_index=True)
         order = order[unique]
-        if len(order) < _LEAST_INLIERS:
-            return None
-        transform, mask = cv2.estimateAffine2D(
-            picture.points[order],
-            frame.points[first[order]],
-            method=cv2.RANSAC,
-            ransacReprojThreshold=self._tolerance_px * self._frame_side_px / 640,
-            maxIters=500,
-            confidence=0.99,
-            refineIters=3,
-        )
-        if transform is None or not _plausible(transform):
-            return None
-        return int(mask.sum()), transform.astype(np.float32)
+        return np.stack([order, first[order]], axis=1).astype(np.int64)
 
-    def _features_of(self, product: int) -> list[tuple[_Features, tuple[int, int]]]:
+    def _pictures_of(self, product: int) -> list[_Picture]:
         if product in self._known:
             self._known.move_to_end(product)
             return self._known[product]
@@ -142,11 +243,72 @@ class GeometricVerifier:
         for index in np.flatnonzero(self._owner == product):
             picture = self._pictures[index]
             small = _resize(picture, _PICTURE_SIDE_PX / max(picture.shape[:2]))
-            found.append((_features(self._picture_sift, small), (small.shape[0], small.shape[1])))
+            size = (small.shape[1], small.shape[0])
+            found.append(_Picture(_features(self._picture_sift, small), size, make_template(picture)))
         self._known[product] = found
         if len(self._known) > _KEPT_PRODUCTS:
             self._known.popitem(last=False)
         return found
+
+
+def _place(
+    inliers: int, transform: NDArray[np.float64], part: _Part, size: tuple[int, int], image: Image
+) -> Verification:
+    """Return what was found, with its map (3, 3) from the picture to the part turned into one to the image."""
+    x, y = part.corner
+    placing = np.array([[1 / part.factor, 0, x], [0, 1 / part.factor, y], [0, 0, 1]]) @ transform
+    placed = _project(placing, _corners(size))
+    limit = np.array([image.shape[1], image.shape[0]], np.float64)
+    box = np.concatenate([placed.min(0).clip(0, limit), placed.max(0).clip(0, limit)])
+    return Verification(inliers, box.astype(np.float32), placing.astype(np.float32), size)
+
+
+def _bend(found: Verification, part: _Part, picture: _Picture, pairs: NDArray[np.int64], image: Image) -> Verification:
+    """Return what an affine map found with a homography in its place, where the points carry one."""
+    transform, mask = cv2.findHomography(
+        picture.features.points[pairs[:, 0]],
+        part.features.points[pairs[:, 1]],
+        cv2.USAC_MAGSAC,
+        _HOMOGRAPHY_TOLERANCE_PX,
+        maxIters=1000,
+        confidence=0.999,
+    )
+    if transform is None or int(mask.sum()) < _HOMOGRAPHY_INLIERS or not _unfolded(transform, picture.size):
+        return found
+    return _place(int(mask.sum()), np.asarray(transform, np.float64), part, picture.size, image)
+
+
+def _compare(image: Image, found: Verification, template: Template) -> Agreement:
+    """Return how well what lies where a picture was found agrees with it."""
+    # Warped at twice the size and averaged: a warp alone would skip pixels of a large photo.
+    factor = 2 * SIDE_PX / max(found.size)
+    slack = 2 * SLACK_PX
+    inner = np.array([[1 / factor, 0, -slack / factor], [0, 1 / factor, -slack / factor], [0, 0, 1]])
+    placing = found.placing @ inner
+    coarse = float(np.sqrt(max(1.0, abs(np.linalg.det(placing[:2, :2] / placing[2, 2])))))
+    if coarse > 1.5:
+        image, placing = _resize(image, 1 / coarse), np.diag([1 / coarse, 1 / coarse, 1]) @ placing
+    width, height = template.size
+    size = (width + 2 * SLACK_PX, height + 2 * SLACK_PX)
+    large = _warp(image, placing.astype(np.float32), (2 * size[0], 2 * size[1]))
+    return agreement(template, np.asarray(cv2.resize(large, size, interpolation=cv2.INTER_AREA), np.uint8))
+
+
+def _warp(image: Image, placing: Floats, size: tuple[int, int]) -> Image:
+    how = cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR
+    upright = cv2.warpPerspective(image, placing, size, flags=how, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(upright, np.uint8)
+
+
+def _corners(size: tuple[int, int]) -> NDArray[np.float64]:
+    width, height = size
+    return np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float64)
+
+
+def _project(transform: NDArray[Any], points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return points (N, 2) under a projective map (3, 3)."""
+    mapped = points @ transform[:, :2].T + transform[:, 2]
+    return np.asarray(mapped[:, :2] / mapped[:, 2:], np.float64)
 
 
 def _plausible(transform: NDArray[Any]) -> bool:
@@ -155,6 +317,17 @@ def _plausible(transform: NDArray[Any]) -> bool:
         return False
     stretches = np.linalg.svd(transform[:, :2], compute_uv=False)
     return bool(np.linalg.det(transform[:, :2]) > 0 and stretches[1] > 0.12 and stretches[0] < 4 * stretches[1])
+
+
+def _unfolded(transform: NDArray[Any], size: tuple[int, int]) -> bool:
+    """Say whether a homography shows the whole picture from its front: before the camera, convex, not mirrored."""
+    corners = _corners(size)
+    if not np.all(np.isfinite(transform)) or np.any(corners @ transform[2, :2] + transform[2, 2] <= 1e-6):
+        return False
+    placed = _project(transform, corners)
+    along = np.roll(placed, -1, axis=0) - placed
+    turns = along[:, 0] * np.roll(along[:, 1], -1) - along[:, 1] * np.roll(along[:, 0], -1)
+    return bool(np.all(turns > 0) and turns.sum() / 2 > 0.01 * size[0] * size[1])
 
 
 def _resize(image: Image, factor: float) -> Image:
