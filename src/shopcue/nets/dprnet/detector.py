@@ -52,7 +52,7 @@ class DetectorSettings:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What the detector says of N pictures, each with K places, best first; an empty place has the score 0.
+    """What the detector says of N pictures, each with K places, best first; an empty place holds zeros.
 
     boxes: (N, K, 4) xyxy pixels. scores: (N, K) in [0, 1]. classes: int64 (N, K). quality: (N, K, 3) in [0, 1], 1 the
     best. vectors: (N, K, dim), unit.
@@ -152,8 +152,14 @@ class DprnetDetector(nn.Module):
         boxes, scores, chosen = self._choose(boxes.view(count, -1, 4), scores.view(count, -1), operators)
         owner = chosen // self.settings.classes + places * torch.arange(count, device=pixels.device)[:, None]
         quality, vectors = self.branches.scores(self.branches(rois[owner.reshape(-1)]))
-        shape = (count, chosen.shape[1], -1)
-        return Answers(boxes, scores, chosen % self.settings.classes, quality.view(shape), vectors.view(shape))
+        shape, there = (count, chosen.shape[1], -1), scores > 0
+        return Answers(
+            boxes * there[..., None],
+            scores,
+            chosen % self.settings.classes * there,
+            quality.view(shape) * there[..., None],
+            vectors.view(shape) * there[..., None],
+        )
 
     def _choose(self, boxes: Tensor, scores: Tensor, operators: Operators) -> tuple[Tensor, Tensor, Tensor]:
         """Return the boxes that are answered, (N, K, 4), their scores, (N, K), and which they were, int64 (N, K).
