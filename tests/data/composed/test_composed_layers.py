@@ -73,14 +73,14 @@ def slow_scene(ground: Image, parts: list[Layer]) -> tuple[NDArray[np.float64], 
                 if solid:
                     top[y, x] = index
                     inside.setdefault(index, []).append((y, x))
-    known = {}
+    known: dict[int, tuple[float, ...]] = {}
     for index, pixels in inside.items():
         if parts[index].label is None:
             continue
         ys, xs = [y for y, _ in pixels], [x for _, x in pixels]
         shown = sum(top[pixel] == index for pixel in pixels)
         box = (min(xs), min(ys), max(xs) + 1, max(ys) + 1)
-        known[index] = (*box, 1 - shown / len(pixels), 1 - len(pixels) / whole[index])
+        known[index] = tuple(map(float, (*box, 1 - shown / len(pixels), 1 - len(pixels) / whole[index])))
     return picture, known
 
 

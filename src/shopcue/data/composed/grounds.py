@@ -160,11 +160,11 @@ def _some_frames(path: Path) -> Iterator[Image]:
     video = cv2.VideoCapture(str(path))
     try:
         step = max(1, int(video.get(cv2.CAP_PROP_FRAME_COUNT)) // _FRAMES)
-        for number in range(_FRAMES):
-            video.set(cv2.CAP_PROP_POS_FRAMES, number * step)
-            found, pixels = video.read()
-            if not found:
+        for number in range(step * _FRAMES):  # one pass: each seek would decode from the last key frame on
+            if not video.grab():
                 return
-            yield _shrunk(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), GROUND_PX)
+            if number % step == 0:
+                pixels = video.retrieve()[1]
+                yield _shrunk(np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8), GROUND_PX)
     finally:
         video.release()

@@ -172,7 +172,7 @@ def _outfit(take: Take) -> tuple[Worn, ...]:
 
 def _actor(take: Take, item: Item, pose: Pose, lively: float) -> Actor:
     rng, (width, height) = take.rng, take.size
-    turn = float(rng.choice([8, 30, 55], p=(0.6, 0.25, 0.15)))
+    turn = float(rng.choice([8, 30, 55], p=(0.5, 0.3, 0.2)))
     reach = (0.07 * width, 0.05 * height, 0.12, turn, 7.0)
     sway = draw_sway(rng, tuple(lively * most for most in reach))
     shadow = float(rng.uniform(0.1, 0.45)) if rng.random() < 0.5 else 0.0
