@@ -153,23 +153,25 @@ class GeometricVerifier:
         self._picture_sift = cv2.SIFT.create(nfeatures=picture_points)
         self._known: OrderedDict[int, list[_Picture]] = OrderedDict()
 
-    def verify(self, image: Image, products: Sequence[int]) -> list[Verification]:
-        """Look for each product (index into the catalogue) in an RGB image and return what was found, in order."""
+    def verify(self, image: Image, products: Sequence[int], box: Floats | None = None) -> list[Verification]:
+        """Look for each product (index into the catalogue) in an RGB image and return what was found, in order.
+
+        box: float32 (4,), where in the image to look, xyxy pixels: less work and more points on the thing; everywhere
+        where None.
+        """
         if not products or not self._pictures:
             return [_NOTHING] * len(products)
-        factor = min(1.0, self._frame_side_px / max(image.shape[:2]))
-        part = _Part(_features(self._frame_sift, _resize(image, factor)), factor, (0.0, 0.0))
+        part = _look(self._frame_sift, image, box, self._frame_side_px, 1.0)
         return [self._find(part, product, image, self._tolerance_px)[0] for product in products]
 
     def examine(self, image: Image, products: Sequence[int], box: Floats | None = None) -> list[Verification]:
         """Look as `verify` does, but thoroughly: for a photo, not for every frame of a stream.
 
-        More and finer points, a homography where there are enough, and the agreement of the few best candidates. box:
-        float32 (4,), where in the image to look, xyxy pixels; everywhere where None.
+        More and finer points, a homography where there are enough, and the agreement of the few best candidates.
         """
         if not products or not self._pictures:
             return [_NOTHING] * len(products)
-        part = self._enlarge(image, box)
+        part = _look(self._examined_sift, image, box, _EXAMINED_SIDE_PX, _MOST_ENLARGED)
         found = []
         for product in products:
             best, picture, pairs = self._find(part, product, image, _EXAMINED_TOLERANCE_PX)
@@ -183,17 +185,6 @@ class GeometricVerifier:
             else each
             for i, (each, picture) in enumerate(found)
         ]
-
-    def _enlarge(self, image: Image, box: Floats | None) -> _Part:
-        """Return the part of an image that is examined, enlarged."""
-        height, width = image.shape[:2]
-        area = np.array([0, 0, width, height], np.float32) if box is None else box
-        border = 0.0 if box is None else _AROUND_BOX * float(max(area[2] - area[0], area[3] - area[1]))
-        area = area + np.array([-border, -border, border, border], np.float32)
-        part = crop(image, area)
-        corner = (float(np.floor(np.clip(area[0], 0, width - 1))), float(np.floor(np.clip(area[1], 0, height - 1))))
-        factor = min(_MOST_ENLARGED, _EXAMINED_SIDE_PX / max(part.shape[:2]))
-        return _Part(_features(self._examined_sift, _resize(part, factor)), factor, corner)
 
     def _find(
         self, part: _Part, product: int, image: Image, tolerance_px: float
@@ -249,6 +240,19 @@ class GeometricVerifier:
         if len(self._known) > _KEPT_PRODUCTS:
             self._known.popitem(last=False)
         return found
+
+
+def _look(sift: cv2.SIFT, image: Image, box: Floats | None, side_px: int, most_enlarged: float) -> _Part:
+    """Return the features of an image, or of what is in and around a box, its longer side made `side_px` long."""
+    height, width = image.shape[:2]
+    area = np.array([0, 0, width, height], np.float32)
+    if box is not None:
+        border = _AROUND_BOX * float(max(box[2] - box[0], box[3] - box[1]))
+        area = box + np.array([-border, -border, border, border], np.float32)
+    part = crop(image, area)
+    corner = (float(np.clip(area[0], 0, width - 1) // 1), float(np.clip(area[1], 0, height - 1) // 1))
+    factor = min(most_enlarged, side_px / max(part.shape[:2]))
+    return _Part(_features(sift, _resize(part, factor)), factor, corner)
 
 
 def _place(
