@@ -98,7 +98,7 @@ class PhotoWeights:
     chroma: float
 
 
-PHOTO_WEIGHTS = PhotoWeights(one=-9.0, similarity=3.1, inliers=1.2, luma=2.7, chroma=2.0)
+PHOTO_WEIGHTS = PhotoWeights(one=-8.17, similarity=2.26, inliers=1.45, luma=1.43, chroma=3.05)
 
 
 def photo_features(similarity: Floats, products: Sequence[int], found: Sequence[Verification]) -> Floats:
