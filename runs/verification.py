@@ -1,6 +1,6 @@
 """What geometric verification adds to the search of a photo, step by step, and what it costs.
 
-    python runs/verification.py DATA --encoder FILE --held-out NAME,NAME,... [--boxes FILE] [--out FILE] [--keep FILE]
+    python -m runs.verification DATA --encoder FILE --held-out NAME,NAME,... [--boxes FILE] [--out FILE] [--keep FILE]
 
 DATA holds grocery/, clothing/ and video/. FILE is the encoder of the product split, which has not seen the held-out
 products. --boxes: JSON of what a detector finds, from a photo's path in DATA to its boxes, the surest first, as shares
@@ -21,11 +21,12 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from calibration import embed_cohort
 from numpy.typing import NDArray
+from runs.calibration import embed_cohort
 from threadpoolctl import threadpool_limits
 
 from shopcue.catalog.exact import similarities
@@ -94,7 +95,8 @@ def main() -> None:
         signs = look(queries, make_gallery(classes, encoder), embed_cohort(arguments.data, encoder), encoder)
     if arguments.keep:
         shown = np.array([query.shown for query in queries])
-        np.savez_compressed(arguments.keep, shown=shown, **{k.replace(" ", "_"): v for k, v in signs.features.items()})
+        arrays: dict[str, Any] = {way.replace(" ", "_"): values for way, values in signs.features.items()}
+        np.savez_compressed(arguments.keep, shown=shown, **arrays)
     result = report(queries, signs, held_out, np.array([c.packaged for c in classes]))
     print(json.dumps(result, indent=1))
     if arguments.out:
