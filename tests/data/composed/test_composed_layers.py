@@ -140,6 +140,12 @@ def test_the_ground_is_not_written_to() -> None:
     assert np.array_equal(ground, GROUND)
 
 
+def test_what_is_not_known_of_a_mark_is_nan() -> None:
+    scene = assemble(GROUND, [], [Marked((-20, 10, 20, 30), label(7), free=False, whole=False)])
+    assert np.isnan(scene.crop).tolist() == np.isnan(scene.occlusion).tolist() == [True]
+    assert scene.boxes[0].tolist() == [0, 10, 20, 30]
+
+
 def test_what_the_ground_shows_is_labelled_by_its_box() -> None:
     marks = [Marked((-20, 10, 20, 30), label(7)), Marked((30, 0, 40, 10), None), Marked((70, 0, 90, 10), label(8))]
     scene = assemble(GROUND, [block(10, 10, 10, 20, 1)], marks)
@@ -167,6 +173,7 @@ def test_over_equals_the_formula(seed: int) -> None:
 def test_levels_equal_comparisons(values: list[float], limits: tuple[float, float]) -> None:
     plain = [0 if value < limits[0] else 1 if value < limits[1] else 2 for value in values]
     assert levels(values, limits).tolist() == plain
+    assert levels([*values, math.nan], limits).tolist() == [*plain, -1]
 
 
 def test_an_empty_scene_has_empty_labels() -> None:

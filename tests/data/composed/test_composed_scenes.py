@@ -52,8 +52,10 @@ def check(scene: Scene, stock: Stock) -> None:
         assert np.all(boxes[:, :2] < boxes[:, 2:])
         assert np.all(boxes >= 0)
         assert np.all(boxes[:, 2:] <= (width, height))
-    assert np.all((scene.occlusion >= 0) & (scene.occlusion <= 1) & (scene.crop >= 0) & (scene.crop <= 1))
-    assert np.all((1 - scene.crop) * (1 - scene.occlusion) >= LEAST_VISIBLE - 1e-6)
+    for shares in (scene.occlusion, scene.crop):
+        assert np.all(np.isnan(shares) | ((shares >= 0) & (shares <= 1)))
+    visible = (1 - scene.crop) * (1 - scene.occlusion)
+    assert np.all(np.isnan(visible) | (visible >= LEAST_VISIBLE - 1e-6))
     assert set(scene.viewpoint.tolist()) <= {UNKNOWN, 0, 1, 2}
     assert len(set(scene.track.tolist())) == len(scene)
     shown = [stock.items[instance] for instance in scene.instance]
@@ -80,7 +82,7 @@ def test_a_seed_fixes_every_pixel_and_label(stock: Stock, seed: int) -> None:
     assert first.time_s.tolist() == again.time_s.tolist() == [0, 0.5, 1]
     for one, other in zip(first.scenes, again.scenes, strict=True):
         for name in Scene.__slots__:
-            assert np.array_equal(getattr(one, name), getattr(other, name)), name
+            assert getattr(one, name).tobytes() == getattr(other, name).tobytes(), name
 
 
 def test_seeds_give_different_scenes(stock: Stock) -> None:
@@ -103,11 +105,16 @@ def test_a_sequence_is_of_one_size_and_its_tracks_are_of_one_article(stock: Stoc
 @settings(max_examples=10)
 @given(SEEDS)
 def test_motion_is_smooth(stock: Stock, seed: int) -> None:
-    """In a fiftieth of a second nothing moves farther than a thing that comes in, which crosses the frame in 0.8 s."""
+    """In a fiftieth of a second nothing moves farther than a thing that comes in, which crosses the frame in 0.8 s.
+
+    Things at the border are left out: what is inside of a tilted one can change faster than it moves.
+    """
     sequence = compose_sequence(stock, seed, 8, 0.02, (320, 320))
     for before, after in zip(sequence.scenes, sequence.scenes[1:], strict=False):
         for row, track in enumerate(before.track.tolist()):
-            for later in np.flatnonzero(after.track == track):
+            for later in np.flatnonzero((after.track == track) & (after.crop == 0)):
+                if before.crop[row] > 0:
+                    continue
                 assert np.abs(after.boxes[later] - before.boxes[row]).max() <= 0.02 * (1.3 * 320 / 0.8 * 1.5 + 320) + 3
 
 
@@ -130,6 +137,26 @@ def test_scenes_are_of_every_kind(stock: Stock) -> None:
     shares = np.concatenate([(scene.boxes[:, 3] - scene.boxes[:, 1]) / scene.image.shape[0] for scene in scenes])
     assert shares.min() < 0.2
     assert shares.max() > 0.9
+
+
+def test_what_nobody_knows_of_a_photo_is_not_said() -> None:
+    """Which fingers cover a pack in a photo, and what the photo cut off, is not known; a garment lies free."""
+    drawn = drawn_stock(1)
+    photo = np.full((100, 100, 3), 120, np.uint8)
+    goods, upper = COARSE_CLASSES.index("goods"), COARSE_CLASSES.index("upper")
+    kinds = (
+        (marked(photo, np.array([20, 20, 80, 80], np.float32), goods, 0), True, False),
+        (marked(photo, np.array([20, 20, 80, 100], np.float32), upper, 0), False, True),
+        (marked(photo, np.array([20, -30, 80, 80], np.float32), upper, 0), False, False),
+    )
+    for ground, covered, cut in kinds:
+        stock = Stock(drawn.items, drawn.scenery, (ground,), drawn.grips, drawn.palms)
+        scenes = [compose_scene(stock, seed, (100, 100)) for seed in range(60)]
+        rows = [(scene, int(row)) for scene in scenes for row in np.flatnonzero(scene.track >= 1000)]
+        assert len(rows) > 5
+        assert {bool(np.isnan(scene.occlusion[row])) for scene, row in rows} == {covered}
+        assert {bool(np.isnan(scene.crop[row])) for scene, row in rows} == {cut}
+        assert {bool(scene.crop_class[row] == UNKNOWN) for scene, row in rows} == {cut}
 
 
 def test_drawn_packs_alone_are_enough() -> None:

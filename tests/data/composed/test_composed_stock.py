@@ -97,7 +97,9 @@ def test_photos_of_packs_are_used_where_their_box_is_found(data: Path) -> None:
     def locate(path: Path, image: Image) -> NDArray[np.float32] | None:
         asked.append(path.name)
         assert image.shape == (64, 64, 3)
-        return None if path.name.startswith("Juice") else np.array([5, 6, 50, 60], np.float32)
+        if path.name.startswith("Juice"):
+            return None
+        return np.array([5, 6, 50, 60] if path.name.startswith("Milk") else [20, 20, 50, 50], np.float32)
 
     stock = read_stock(data, designs=(), twins=False, locate=locate)
     held = [photo for photo in stock.photos if photo.classes[0] == GOODS]

@@ -24,6 +24,7 @@ Shares = tuple[float, float, float, float]
 
 _FRAMES = 16  # of a video
 _FRUIT = 8  # photos of a variety
+_SINGLE = (0.06, 0.5)  # shares of a photo: smaller is one of a pile, larger is the pile
 
 _SHOWN_IN: Mapping[str, tuple[tuple[str, Shares], ...]] = {
     "02_cups": (("upper", (0.34, -0.22, 0.75, 0.54)), ("", (0.1, 0.0, 0.9, 0.78))),
@@ -84,7 +85,10 @@ def fruit_photos(root: Path, first: int, locate: Locate | None) -> Iterator[Grou
         if photo.class_id not in packaged and first <= number < first + _FRUIT:
             image = read_small(photo.path, GROUND_PX)
             box = locate(photo.path, image) if locate else None
-            yield unmarked(image) if box is None else marked(image, box, IGNORED, STRANGER)
+            single = (
+                box is not None and _SINGLE[0] < (box[2] - box[0]) * (box[3] - box[1]) / image[..., 0].size < _SINGLE[1]
+            )
+            yield marked(image, box, IGNORED, STRANGER) if box is not None and single else unmarked(image)
 
 
 def frames(root: Path) -> Iterator[Ground]:

@@ -66,11 +66,14 @@ class Layer:
 class Marked:
     """A rectangle of the ground that shows an article; box: xyxy pixels of the frame, may reach outside.
 
-    label: None where detections are to be ignored.
+    label: None where detections are to be ignored. free, whole: whether it is known that in the ground itself nothing
+    covers the article, and that the ground shows all of it.
     """
 
     box: tuple[float, float, float, float]
     label: Label | None
+    free: bool = True
+    whole: bool = True
 
 
 def item_layer(item: Item, pose: Pose, track: int = 0) -> Layer:
@@ -174,13 +177,14 @@ def _seen_mark(mark: Marked, owner: NDArray[np.int32]) -> _Seen | None:
     if not covered.size or x1 - x0 < 1 or y1 - y0 < 1:
         return None
     whole = (mark.box[2] - mark.box[0]) * (mark.box[3] - mark.box[1])
-    crop = max(0.0, 1 - (x1 - x0) * (y1 - y0) / whole)
-    return _Seen((x0, y0, x1, y1), mark.label, float(covered.mean()), crop)
+    crop = max(0.0, 1 - (x1 - x0) * (y1 - y0) / whole) if mark.whole else math.nan
+    return _Seen((x0, y0, x1, y1), mark.label, float(covered.mean()) if mark.free else math.nan, crop)
 
 
 def _scene(image: Image, found: Sequence[_Seen]) -> Scene:
     def plain(each: _Seen) -> bool:
-        return (1 - each.crop) * (1 - each.occlusion) >= LEAST_VISIBLE
+        seen = (1 - each.crop) * (1 - each.occlusion)
+        return math.isnan(seen) or seen >= LEAST_VISIBLE
 
     kept = [(each, each.label) for each in found if each.label is not None and plain(each)]
     dropped = [each.box for each in found if each.label is None or not plain(each)]

@@ -23,7 +23,7 @@ LEAST_VISIBLE = 0.15
 """A thing of which less than this share is to be seen is not labelled: its box is among those to ignore."""
 
 UNKNOWN = -1
-"""A viewpoint that nobody knows, of things in whole photos."""
+"""The level of a quality that nobody knows, of things in whole photos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +33,9 @@ class Scene:
     image: RGB uint8 (H, W, 3). boxes: float32 (N, 4), xyxy pixels, around the whole silhouette, covered parts too, cut
     at the frame. classes: int64 (N,), into `COARSE_CLASSES`. viewpoint: int64 (N,), 0 frontal, 1 turned, 2 steep or
     `UNKNOWN`. occlusion: float32 (N,), the share of the silhouette inside the frame that other things cover. crop:
-    float32 (N,), the share of the silhouette's area outside the frame. instance: int64 (N,), which article of the
-    stock. track: int64 (N,), the same for the same thing in all scenes of a sequence. ignored: float32 (K, 4), boxes
-    in which a detection is neither right nor wrong.
+    float32 (N,), the share of the silhouette's area outside the frame; both NaN where nobody knows. instance: int64
+    (N,), which article of the stock, -1 for one that is not in it. track: int64 (N,), the same for the same thing in
+    all scenes of a sequence. ignored: float32 (K, 4), boxes in which a detection is neither right nor wrong.
     """
 
     image: Image
@@ -53,12 +53,12 @@ class Scene:
 
     @property
     def occlusion_class(self) -> Indices:
-        """0 free, 1 slightly, 2 heavily covered; int64 (N,)."""
+        """0 free, 1 slightly, 2 heavily covered, or `UNKNOWN`; int64 (N,)."""
         return levels(self.occlusion, OCCLUSION_LIMITS)
 
     @property
     def crop_class(self) -> Indices:
-        """0 whole, 1 slightly, 2 heavily cut by the frame; int64 (N,)."""
+        """0 whole, 1 slightly, 2 heavily cut by the frame, or `UNKNOWN`; int64 (N,)."""
         return levels(self.crop, CROP_LIMITS)
 
 
@@ -74,5 +74,7 @@ class Sequence:
 
 
 def levels(values: Floats | Several[float], limits: tuple[float, float]) -> Indices:
-    """Return 0 below the first limit, 1 below the second, else 2. (N,) -> int64 (N,)."""
-    return np.searchsorted(np.array(limits), np.asarray(values, np.float64), side="right").astype(np.int64)
+    """Return 0 below the first limit, 1 below the second, else 2; `UNKNOWN` of NaN. (N,) -> int64 (N,)."""
+    shares = np.asarray(values, np.float64)
+    found = np.searchsorted(np.array(limits), shares, side="right")
+    return np.where(np.isnan(shares), UNKNOWN, found).astype(np.int64)

@@ -17,6 +17,7 @@ from shopcue.data.composed.stock import Item
 from shopcue.records import COARSE_CLASSES, Image
 
 _SHAKE_PX = 8.0
+_AT_EDGE = 0.015  # of a photo's side: a thing that ends there may go on outside
 _FIRST_TRACK = 1000  # of what a ground shows: above all tracks of what is laid on it
 _FRONTAL = tuple(COARSE_CLASSES.index(kind) for kind in ("upper", "lower", "full"))
 _PHOTOS_OF_GOODS = 0.5
@@ -52,11 +53,18 @@ class Stage:
 
     def _marked(self, number: int, box: NDArray[np.float32]) -> Marked:
         coarse_class, instance = int(self.ground.classes[number]), int(self.ground.instances[number])
-        # Garments were laid out or hung up to be seen; how a pack or a shoe was held, nobody wrote down.
+        # Garments were laid out or hung up to be seen; how a pack was held, and by which fingers, nobody wrote down.
         viewpoint = 0 if coarse_class in _FRONTAL else UNKNOWN
         label = Label(coarse_class, viewpoint, instance, _FIRST_TRACK + number) if coarse_class >= 0 else None
         x0, y0, x1, y1 = box.tolist()
-        return Marked((x0, y0, x1, y1), label)
+        return Marked((x0, y0, x1, y1), label, free=coarse_class != GOODS, whole=self._shows_all_of(number))
+
+    def _shows_all_of(self, number: int) -> bool:
+        """Whether a thing ends before its photo does, or is known to reach beyond it."""
+        height, width = self.ground.image.shape[:2]
+        x0, y0, x1, y1 = self.ground.boxes[number].tolist()
+        rooms = (x0 / width, y0 / height, 1 - x1 / width, 1 - y1 / height)
+        return not any(abs(room) < _AT_EDGE for room in rooms)
 
 
 def scenery(take: Take) -> Stage:
