@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -62,6 +64,14 @@ def test_a_tracklet_comes_out_when_its_track_ends_and_pieces_of_it_before() -> N
     done = assembler.update(frame(8, []), np.array([], np.int64), {})
     assert [len(tracklet.times_s) for tracklet in done] == [3]
     assert assembler.finish() == []
+
+
+def test_the_class_of_a_tracklet_is_what_most_of_its_sights_were_taken_for() -> None:
+    assembler = Assembler()
+    for k, coarse_class in enumerate([1, 3, 3]):
+        seen = replace(frame(k, [0]), classes=np.array([coarse_class]))
+        assembler.update(seen, np.array([0]), {0})
+    assert [tracklet.coarse_class for tracklet in assembler.finish()] == [3]
 
 
 def test_what_was_seen_once_was_a_mistake_but_the_rest_of_a_long_track_is_not() -> None:

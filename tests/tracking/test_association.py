@@ -42,20 +42,26 @@ def test_no_pairing_is_better(table: Floats) -> None:
 def test_what_is_asked_for_falls_with_the_overlap() -> None:
     likeness = Likeness(apart=0.8, in_place=0.2)
     overlap = np.array([0, 0.25, 0.5, 1], np.float32)
-    np.testing.assert_allclose(demanded_cosine(overlap, likeness), [0.8, 0.65, 0.5, 0.2], rtol=1e-6)
+    np.testing.assert_allclose(demanded_cosine(overlap, overlap >= 0, likeness), [0.8, 0.65, 0.5, 0.2], rtol=1e-6)
+    other = Likeness(apart=0.8, in_place=0.2, other_class=0.1)
+    np.testing.assert_allclose(demanded_cosine(overlap, overlap < 0.4, other), [0.8, 0.65, 0.6, 0.3], rtol=1e-6)
 
 
-def test_only_pairs_of_a_class_that_look_alike_enough_may_be_paired() -> None:
+def test_only_what_looks_alike_enough_may_be_paired() -> None:
     overlap = np.array([[0.0, 0.0, 1.0, 1.0, 0.5]], np.float32)
     cosine = np.array([[0.9, 0.7, 0.3, 0.1, 0.9]], np.float32)
     same = np.array([[True, True, True, True, False]])
-    found = affinity(overlap, cosine, same, Likeness(apart=0.8, in_place=0.2))
-    np.testing.assert_allclose(found, [[0.1, 0, 0.1, 0, 0]], atol=1e-6)
+    found = affinity(overlap, cosine, same, Likeness(apart=0.8, in_place=0.2, other_class=0.3))
+    np.testing.assert_allclose(found, [[0.1, 0, 0.1, 0, 0.1]], atol=1e-6)
+    never = affinity(overlap, np.ones_like(cosine), ~same, Likeness(in_place=-1, apart=-1, other_class=2))
+    np.testing.assert_array_equal(never, [[0, 0, 0, 0, 2]])
 
 
 def test_likeness_says_what_it_wants() -> None:
     with pytest.raises(SettingsError, match="in_place <= apart"):
         Likeness(apart=0.2, in_place=0.5)
+    with pytest.raises(SettingsError, match="other_class from 0 upwards"):
+        Likeness(other_class=-1)
 
 
 rows = hnp.arrays(np.float32, st.tuples(st.integers(0, 6), st.just(3)), elements=st.sampled_from([0, 1, 2.5, -1]))

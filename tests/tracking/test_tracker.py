@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shopcue.errors import RecordError, SettingsError
 from shopcue.metrics.tracks import TrackedFrame, score_tracks
 from shopcue.records import Detections, Floats, Indices
+from shopcue.tracking.association import Likeness
 from shopcue.tracking.tracker import UNTRACKED, State, Tracker
 
 DIM = 32
@@ -71,7 +72,7 @@ def test_things_that_cross_keep_their_ids() -> None:
 
 def test_where_a_thing_is_counts_when_its_look_changes_and_its_look_when_it_jumps() -> None:
     tracker = Tracker()
-    turned = (0.5 * A + np.sqrt(0.75) * C).astype(np.float32)  # cosine .5: too little for another place
+    turned = (0.4 * A + np.sqrt(0.84) * C).astype(np.float32)  # cosine .4: too little for another place
     tracker.update(one(0.0, 100))
     assert tracker.update(one(0.5, 105, turned)).tolist() == [0], "in place"
     tracker = Tracker()
@@ -86,7 +87,20 @@ def test_another_thing_in_the_same_place_is_another_thing() -> None:
     tracker = Tracker()
     tracker.update(one(0.0, 100, A))
     assert tracker.update(one(0.5, 100, B)).tolist() == [1]
-    assert tracker.update(one(1.0, 100, A, coarse_class=2)).tolist() == [2], "nor is a thing of another class"
+
+
+def test_another_class_wants_a_greater_likeness_and_most_votes_count() -> None:
+    turned = (0.25 * A + np.sqrt(1 - 0.0625) * C).astype(np.float32)
+    for coarse_class, wanted in ((5, 0), (2, 1)):
+        tracker = Tracker(likeness=Likeness(in_place=0.1, other_class=0.3))
+        tracker.update(one(0.0, 100, A))
+        assert tracker.update(one(0.5, 100, turned, coarse_class=coarse_class)).tolist() == [wanted]
+    tracker = Tracker(likeness=Likeness(in_place=0.1, other_class=0.3))
+    tracker.update(one(0.0, 100, A))
+    assert tracker.update(one(0.5, 100, A, coarse_class=2)).tolist() == [0], "a slip of the detector"
+    tracker.update(one(1.0, 100, A))
+    assert tracker.update(one(1.5, 100, turned)).tolist() == [0], "it is still what it mostly was"
+    assert tracker.update(one(2.0, 100, B, coarse_class=2)).tolist() == [1]
 
 
 def test_after_a_cut_looks_decide() -> None:

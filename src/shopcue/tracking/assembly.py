@@ -16,9 +16,9 @@ from shopcue.tracking.tracker import UNTRACKED
 class _Open:
     """The sights of one thing that have not been handed out yet."""
 
-    coarse_class: int
     pieces: int = 0
     times_s: list[float] = field(default_factory=list)
+    classes: list[int] = field(default_factory=list)
     boxes: list[Floats] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
     quality: list[Floats] = field(default_factory=list)
@@ -26,6 +26,7 @@ class _Open:
 
     def add(self, detections: Detections, n: int) -> None:
         self.times_s.append(detections.time_s)
+        self.classes.append(int(detections.classes[n]))
         self.scores.append(float(detections.scores[n]))
         # Copies: a row that is only looked at would keep all detections of its frame in memory.
         self.boxes.append(detections.boxes[n].copy())
@@ -36,14 +37,14 @@ class _Open:
         """Return the sights as a tracklet and go on without them."""
         tracklet = Tracklet(
             tracklet_id=tracklet_id,
-            coarse_class=self.coarse_class,
+            coarse_class=int(np.bincount(self.classes).argmax()),
             times_s=np.array(self.times_s, np.float64),
             boxes=np.stack(self.boxes),
             scores=np.array(self.scores, np.float32),
             quality=np.stack(self.quality),
             vectors=np.stack(self.vectors),
         )
-        for sights in (self.times_s, self.boxes, self.scores, self.quality, self.vectors):
+        for sights in (self.times_s, self.classes, self.boxes, self.scores, self.quality, self.vectors):
             sights.clear()
         self.pieces += 1
         return tracklet
@@ -53,8 +54,9 @@ class Assembler:
     """Collects the detections of each track, within bounds, into tracklets.
 
     A tracklet comes out when its track has ended; of a track that goes on, a piece comes out, with the same id, as soon
-    as it is piece_s long or max_sights many, so that what stays in view for hours is known in time and takes no
-    memory. min_sights: a track that was seen less often was a mistake, and nothing of it comes out.
+    as it is piece_s long or max_sights many, so that what stays in view for hours is known in time and takes no memory.
+    Its class is what most of its sights were taken for. min_sights: a track that was seen less often was a mistake, and
+    nothing of it comes out.
     """
 
     def __init__(self, *, piece_s: float = 60.0, max_sights: int = 256, min_sights: int = 2) -> None:
@@ -72,7 +74,7 @@ class Assembler:
         ids: int64 (N,), as `Tracker.update` gave them. alive: the ids that may come again, as in `Tracker.states`.
         """
         for n in np.flatnonzero(ids != UNTRACKED):
-            track = self._open.setdefault(int(ids[n]), _Open(int(detections.classes[n])))
+            track = self._open.setdefault(int(ids[n]), _Open())
             track.add(detections, int(n))
         ended = [track_id for track_id in self._open if track_id not in alive]
         full = [track_id for track_id, track in self._open.items() if track_id in alive and self._is_full(track)]

@@ -22,27 +22,31 @@ class Likeness:
     """How alike two sights must look to be of one thing, as the cosine of their vectors.
 
     apart: where they do not overlap. in_place: where they cover each other. Between, linear in the overlap.
+    other_class: how much more alike where the detector says that they are of two classes, which it may have mistaken;
+    from 2 on such sights are never of one thing.
     """
 
-    apart: float = 0.75
-    in_place: float = 0.35
+    apart: float = 0.55
+    in_place: float = 0.0
+    other_class: float = 0.25
 
     def __post_init__(self) -> None:
-        if not -1 <= self.in_place <= self.apart <= 1:
+        if not -1 <= self.in_place <= self.apart <= 1 or not self.other_class >= 0:
             raise SettingsError(
-                f"in_place is {self.in_place} and apart is {self.apart}, expected cosines with in_place <= apart"
+                f"in_place is {self.in_place}, apart {self.apart} and other_class {self.other_class}; expected cosines "
+                "with in_place <= apart, and other_class from 0 upwards"
             )
 
 
-def demanded_cosine(overlap: Floats, likeness: Likeness) -> Floats:
-    """Return how alike two sights must look that overlap so far. overlap: IoU, any shape -> the same shape."""
-    return np.asarray(likeness.apart + (likeness.in_place - likeness.apart) * overlap, np.float32)
+def demanded_cosine(overlap: Floats, same_class: NDArray[np.bool_], likeness: Likeness) -> Floats:
+    """Return how alike two sights must look. overlap: IoU, any shape; same_class: of that shape -> that shape."""
+    in_class = likeness.apart + (likeness.in_place - likeness.apart) * overlap
+    return np.asarray(in_class + np.where(same_class, 0, likeness.other_class), np.float32)
 
 
 def affinity(overlap: Floats, cosine: Floats, same_class: NDArray[np.bool_], likeness: Likeness) -> Floats:
     """Return by how much each pair looks more alike than it must, 0 where it may not be paired. (T, N) each."""
-    margin = cosine - demanded_cosine(overlap, likeness)
-    return np.asarray(np.where(same_class & (margin > 0), margin, 0), np.float32)
+    return np.asarray(np.maximum(cosine - demanded_cosine(overlap, same_class, likeness), 0), np.float32)
 
 
 def assign(affinity: Floats) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ import numpy as np
 
 from shopcue.errors import RecordError, SettingsError
 from shopcue.geometry import iou
-from shopcue.records import Detections, Floats, Indices
+from shopcue.records import COARSE_CLASSES, Detections, Floats, Indices
 from shopcue.tracking.association import Likeness, affinity, assign, canonical_order
 from shopcue.tracking.kalman import Motion, boxes_of, correct, predict, stack, start
 
@@ -37,20 +37,27 @@ class State(Enum):
 
 @dataclass(slots=True)
 class _Track:
-    """What is remembered of one thing: where it was last, how it moves, and how it looks, on average and last."""
+    """What is remembered of a thing: what it is, where it was last, how it moves, how it looks on average and last."""
 
     track_id: int
-    coarse_class: int
+    votes: Indices  # (C,), how often it was taken for each class
     motion: Motion
     looks: Floats  # (2, D), unit rows: the running mean and the last
     seen_s: float
     hits: int = 1
 
-    def update(self, time_s: float, box: Floats, vector: Floats, overlap: float) -> None:
+    @property
+    def coarse_class(self) -> int:
+        """What it was taken for most often."""
+        return int(self.votes.argmax())
+
+    def update(self, detections: Detections, n: int, overlap: float) -> None:
         """Take a new sight. Where it does not overlap the predicted place, the old motion explains nothing."""
-        moved = predict(self.motion, time_s - self.seen_s)
+        box, vector = detections.boxes[n], detections.vectors[n]
+        moved = predict(self.motion, detections.time_s - self.seen_s)
         self.motion = correct(moved, box) if overlap > 0 else start(box)
-        self.seen_s = time_s
+        self.seen_s = detections.time_s
+        self.votes[detections.classes[n]] += 1
         self.hits += 1
         share = max(1 / self.hits, _LATEST_SHARE)
         self.looks = np.stack([_unit((1 - share) * self.looks[0] + share * vector), vector])
@@ -142,7 +149,7 @@ class Tracker:
         pairs = assign(affinity(overlap, cosine, same_class, self._likeness))
         for t, k in pairs:
             n = int(chosen[k])
-            tracks[t].update(self._now_s, detections.boxes[n], detections.vectors[n], float(overlap[t, k]))
+            tracks[t].update(detections, n, float(overlap[t, k]))
             ids[n] = tracks[t].track_id
         continued = {t for t, _ in pairs}
         return [track for t, track in enumerate(tracks) if t not in continued]
@@ -151,7 +158,7 @@ class Tracker:
         vector = detections.vectors[n]
         track = _Track(
             track_id=self._next_id,
-            coarse_class=int(detections.classes[n]),
+            votes=np.bincount([detections.classes[n]], minlength=len(COARSE_CLASSES)),
             motion=start(detections.boxes[n]),
             looks=np.stack([vector, vector]),
             seen_s=self._now_s,
