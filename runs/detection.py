@@ -6,8 +6,9 @@ DATA holds grocery/ and video/. Measured are the detectors given (without any, t
 class-agnostic localizer (`--teacher`, TFLite's detection outputs as ONNX), the five windows of a frame, and five fixed
 boxes about its middle. Photos: the shown package in hand-held photos (runs/labels/grocery-boxes.json), all of them and
 those of the six held-out products alone; a detector may have been trained on photos of the other products, never on
-their labels. Worn: garments in frames of real clips (worn-footage.json). Goods: cups, bottles and the like in frames of
-real clips (goods-footage.json). Top-1 is the share of frames whose surest box is of something labelled; top-k is the
+their labels. Worn: garments in frames of real clips (worn-footage.json). Goods: bottles and the like in frames of real
+clips (goods-footage.json). Two clips of six give grounds to the composed scenes that the house detector is trained on:
+what they show is counted apart. Top-1 is the share of frames whose surest box is of something labelled; top-k is the
 share of labelled boxes that one of the k surest boxes of the frame finds, whatever its class. Found means an IoU of at
 least .5 ("tight": .75). No chance is in it.
 """
@@ -37,6 +38,12 @@ LEAST_IOU, TIGHT_IOU = 0.5, 0.75
 # Shares of a frame's width and height: a carton held upright before the camera, here and there.
 FIXED = ((0.5, 0.9, 0.5), (0.4, 0.8, 0.5), (0.5, 0.9, 0.4), (0.5, 0.9, 0.6), (0.7, 0.9, 0.5))
 
+TRAINED_ON = (
+    "sam2-gallery"  # frames of these clips are grounds of the composed scenes, what they show is labelled there
+)
+
+Label = tuple[list[float], str]  # a box and the name of its coarse class
+LabelsAt = dict[str, dict[float, list[Label]]]  # by video and time
 Detect = Callable[[Sequence[Frame]], list[Detections]]
 
 
@@ -56,8 +63,7 @@ def main() -> None:
     parser.add_argument("--teacher", type=Path)
     parser.add_argument("--out", type=Path)
     arguments = parser.parse_args()
-    videos = arguments.data / "video"
-    exams = [*read_photos(arguments.data / "grocery"), read_worn(videos), read_goods(videos)]
+    exams = [*read_photos(arguments.data / "grocery"), *read_clips(arguments.data / "video")]
     ways: dict[str, Detect] = {"fixed boxes": fixed_boxes, "five windows": five_windows}
     if arguments.teacher:
         ways["localizer"] = localizer(arguments.teacher)
@@ -111,40 +117,43 @@ def read_photos(grocery: Path) -> list[Exam]:
         frame = Frame(0.0, read_picture(grocery / label["photo"]).image)
         for exam in exams[: 1 + (label["class_id"] in labels["held_out"])]:
             exam.frames.append(frame)
-            exam.truth.append(true_boxes([label["box"]], ["goods"]))
+            exam.truth.append(true_boxes([(label["box"], "goods")]))
     return exams
 
 
-def read_worn(videos: Path) -> Exam:
-    """Return the labelled frames of the clips, each with the garments that are labelled in it."""
-    garments = json.loads((LABELS / "worn-footage.json").read_text(encoding="utf-8"))["garments"]
-    found: dict[str, dict[float, list[tuple[list[float], str]]]] = {}
-    for garment in garments:
+def read_clips(videos: Path) -> list[Exam]:
+    """Return the labelled frames of real clips: garments, goods, and both of the clips that training knows."""
+    exams = [Exam("worn garments", [], []), Exam("goods in footage", [], []), Exam("clips of the training", [], [])]
+    for kind, labels in enumerate((worn_labels(), goods_labels())):
+        for video, at in labels.items():
+            exam = exams[2 if video.startswith(TRAINED_ON) else kind]
+            exam.frames.extend(frames_at(videos / video, sorted(at)))
+            exam.truth.extend(true_boxes(at[time_s]) for time_s in sorted(at))
+    return exams
+
+
+def worn_labels() -> LabelsAt:
+    """Return the boxes of garments by video and time."""
+    found: LabelsAt = {}
+    for garment in json.loads((LABELS / "worn-footage.json").read_text(encoding="utf-8"))["garments"]:
         for place in (garment["gallery"], *garment["queries"]):
             here = found.setdefault(garment["video"], {}).setdefault(place["time_s"], [])
             here.append((place["box"], garment["coarse_class"]))
-    exam = Exam("worn garments", [], [])
-    for video, at in found.items():
-        exam.frames.extend(frames_at(videos / video, sorted(at)))
-        exam.truth.extend(true_boxes(*map(list, zip(*at[time_s], strict=True))) for time_s in sorted(at))
-    return exam
+    return found
 
 
-def read_goods(videos: Path) -> Exam:
-    """Return the labelled frames of the clips with goods."""
-    at: dict[str, list[dict[str, Any]]] = {}
-    for label in json.loads((LABELS / "goods-footage.json").read_text(encoding="utf-8"))["frames"]:
-        at.setdefault(label["video"], []).append(label)
-    exam = Exam("goods in footage", [], [])
-    for video, labels in at.items():
-        exam.frames.extend(frames_at(videos / video, [label["time_s"] for label in labels]))
-        exam.truth.extend(true_boxes(label["boxes"], ["goods"] * len(label["boxes"])) for label in labels)
-    return exam
+def goods_labels() -> LabelsAt:
+    """Return the boxes of goods by video and time."""
+    found: LabelsAt = {}
+    for frame in json.loads((LABELS / "goods-footage.json").read_text(encoding="utf-8"))["frames"]:
+        found.setdefault(frame["video"], {})[frame["time_s"]] = [(box, "goods") for box in frame["boxes"]]
+    return found
 
 
-def true_boxes(boxes: Sequence[Sequence[float]], names: Sequence[str]) -> TrueBoxes:
-    classes = np.array([COARSE_CLASSES.index(name) for name in names], np.int64)
-    return TrueBoxes(np.array(boxes, np.float32), classes, np.zeros(len(names), bool))
+def true_boxes(labels: Sequence[Label]) -> TrueBoxes:
+    boxes = np.array([box for box, _ in labels], np.float32)
+    classes = np.array([COARSE_CLASSES.index(name) for _, name in labels], np.int64)
+    return TrueBoxes(boxes, classes, np.zeros(len(labels), bool))
 
 
 # ---- what a detector is compared with --------------------------------------------------------------------------

@@ -3,14 +3,16 @@
     python runs/garments.py DATA [LABEL=ENCODER.onnx ...] [--detector FILE] [--others 1891] [--seed 0] [--out FILE]
 
 DATA holds clothing/, grocery/ and video/. Always measured beside the encoders given: the untrained ImageNet start, as
-it is (1280-d) and with the whitening that training starts from (256-d), and the shipped house encoder.
+it is (1280-d) and with a PCA whitening (256-d), the shipped house encoder, and each encoder's similarity averaged with
+that of the whitened start.
 
 Footage: 18 garments on 11 people in four real clips (runs/labels/worn-footage.json, labelled by eye). One frame of each
 garment gives its picture, laid on white along its outline as a shop would show it ("cut-out"), or as the garment's box
 in that frame ("box"). Queries are frames a second or more away: the whole frame, the best of its five windows, the
-garment's labelled box, or the best of a detector's boxes and the whole frame. Other labelled garments that the frame
-shows too are neither right nor wrong answers. The others are garment photos of the splits validation and train of
-clothing-dataset-small, drawn by `--seed`; an encoder may have been trained on some of them.
+garment's labelled box, the same a tenth wider on each side ("loose"), or the best of a detector's boxes and the whole
+frame. Other labelled garments that the frame shows too are neither right nor wrong answers. The others are garment
+photos of the splits validation and train of clothing-dataset-small, drawn by `--seed`; an encoder may have been trained
+on some of them.
 
 Photos: the lower 60 % of each photo of the test split, strongly degraded, against the upper 60 % of all of them and the
 others. No photo of the set shows a garment on a person (looked through: test, validation and a part of train), so this
@@ -21,7 +23,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,6 @@ import cv2
 import numpy as np
 import torch
 from encoder import imagenet_net
-from numpy.typing import NDArray
 
 from shopcue.catalog.pictures import read_picture, shrink
 from shopcue.data.clothing import SPLITS, read_garments
@@ -41,16 +42,18 @@ from shopcue.metrics.retrieval import first_hit_ranks, recall_at
 from shopcue.models.detector import HouseDetector
 from shopcue.models.image import HouseEncoder, fit_square, trim_margins
 from shopcue.nets.backbones import PictureEncoder, whiten
-from shopcue.records import Floats, Frame, Image
+from shopcue.records import Floats, Frame, Image, Indices
 from shopcue.sources.files import frames_at
 
 LABELS = Path(__file__).parent / "labels" / "worn-footage.json"
 KEPT_PX = 320  # pictures are kept in memory at this size: larger than any encoder's input
 START_PX = 224  # what the ImageNet weights were trained at
 PART = 0.6  # of a photo's height
+LOOSE = 0.1  # of a box's sides
 MOST_BOXES = 10
 
-Encode = Callable[[Sequence[Image]], Floats]
+Pictures = dict[str, Sequence[Image]]  # what an encoder is to look at, by the name of its part in the exam
+Vectors = dict[str, Floats]  # unit rows, one for each of `Pictures`
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Footage:
-    """Worn garments: the picture of each in two kinds, and the frames that ask for them."""
+    """Worn garments: the picture of each in two kinds, the frames that ask for them, and where to look in those."""
 
     pictures: dict[str, list[Image]]
     queries: list[Query]
+    places: dict[str, list[Floats]]
 
 
 def main() -> None:
@@ -83,20 +87,18 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     cv2.setNumThreads(1)
-    footage = read_footage(arguments.data / "video")
-    photos = [read_small(garment.path) for garment in read_garments(arguments.data / "clothing", "test")]
-    others = draw_others(arguments.data / "clothing", arguments.others, arguments.seed)
-    places = locate(footage.queries, arguments.detector)
+    footage = read_footage(arguments.data / "video", arguments.detector)
+    pictures = read_pictures(arguments, footage)
     rows: list[dict[str, Any]] = []
-    for label, encode in encoders(arguments.data, arguments.encoders).items():
-        keys = encode([trim_margins(picture) for picture in others])
-        for figures in (*measure_footage(encode, footage, keys, places), measure_photos(encode, photos, keys)):
+    for label, vectors in encoded(arguments, pictures):
+        for figures in (*score_footage(vectors, footage), score_photos(vectors)):
             rows.append({"encoder": label, **figures})
             print(json.dumps(rows[-1]), flush=True)
     result = {
         "title": "Garments that people wear in real footage.",
         "protocol": f"{len(footage.queries)} frames of {len(footage.pictures['box'])} garments on people in four clips "
-        f"(labelled by eye) against one picture of each and {len(others)} other garments; `runs/garments.py`.",
+        f"(labelled by eye) against one picture of each and {len(pictures['others'])} other garments; "
+        "`runs/garments.py`.",
         "seed": arguments.seed,
         "rows": rows,
     }
@@ -104,23 +106,25 @@ def main() -> None:
         arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
-# ---- what is measured ------------------------------------------------------------------------------------------
+# ---- encoders --------------------------------------------------------------------------------------------------
 
 
-def encoders(data: Path, files: Sequence[str]) -> dict[str, Encode]:
-    """Return the encoders to measure, the untrained start first."""
+def encoded(arguments: argparse.Namespace, pictures: Pictures) -> Iterator[tuple[str, Vectors]]:
+    """Yield what each encoder makes of all the pictures, the untrained start first."""
     net = imagenet_net()
-    paths = [garment.path for garment in read_garments(data / "clothing", "train")][::6]
-    paths += [photo.path for photo in read_photos(data / "grocery")][::9]
-    whiten(net.projection, torch.from_numpy(features(net, [read_small(path) for path in paths])))
-    found: dict[str, Encode] = {
-        "ImageNet": lambda images: unit(features(net, images)),
-        "ImageNet, whitened": lambda images: unit(net.projection(torch.from_numpy(features(net, images))).numpy()),
-        "house, shipped": HouseEncoder(threads=1).encode,
-    }
-    for label, file in (pair.split("=", 1) for pair in files):
-        found[label] = HouseEncoder(Path(file), threads=1).encode
-    return found
+    whiten(net.projection, torch.from_numpy(features(net, read_calibration_pictures(arguments.data))))
+    start = {name: features(net, images) for name, images in pictures.items()}
+    yield "ImageNet", {name: unit(rows) for name, rows in start.items()}
+    whitened = {name: unit(net.projection(torch.from_numpy(rows)).numpy()) for name, rows in start.items()}
+    yield "ImageNet, whitened", whitened
+    encoders = {"house, shipped": HouseEncoder(threads=1)}
+    for label, file in (pair.split("=", 1) for pair in arguments.encoders):
+        encoders[label] = HouseEncoder(Path(file), threads=1)
+    for label, encoder in encoders.items():
+        vectors = {name: encoder.encode(images) for name, images in pictures.items()}
+        yield label, vectors
+        # Side by side, so that the similarity is the mean of both.
+        yield f"{label} + ImageNet, whitened", {n: unit(np.hstack([vectors[n], whitened[n]])) for n in vectors}
 
 
 def features(net: PictureEncoder, images: Sequence[Image]) -> Floats:
@@ -136,20 +140,17 @@ def unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def measure_footage(
-    encode: Encode, footage: Footage, others: Floats, places: dict[str, list[Floats]]
-) -> list[dict[str, Any]]:
+# ---- scores ----------------------------------------------------------------------------------------------------
+
+
+def score_footage(vectors: Vectors, footage: Footage) -> list[dict[str, Any]]:
     """Return R@k of each kind of picture and of each way to look at a frame."""
-    views = {}
-    for view, boxes in places.items():
-        crops = [crop(q.frame.image, box) for q, each in zip(footage.queries, boxes, strict=True) for box in each]
-        ends = np.cumsum([len(each) for each in boxes])[:-1]
-        views[view] = np.split(encode(crops), ends)
     rows = []
-    for kind, pictures in footage.pictures.items():
-        gallery = np.concatenate([encode([trim_margins(picture) for picture in pictures]), others])
-        for view, vectors in views.items():
-            similarity = np.stack([(each @ gallery.T).max(axis=0) for each in vectors])
+    for kind in footage.pictures:
+        gallery = np.concatenate([vectors[kind], vectors["others"]])
+        for view, places in footage.places.items():
+            starts = np.cumsum([0, *(len(boxes) for boxes in places)])[:-1]
+            similarity = np.maximum.reduceat(vectors[view] @ gallery.T, starts)  # of a frame's places the best
             for row, query in zip(similarity, footage.queries, strict=True):
                 row[list(query.also)] = -np.inf
             ranks = first_hit_ranks(similarity, [{query.right} for query in footage.queries])
@@ -157,7 +158,7 @@ def measure_footage(
     return rows
 
 
-def summary(ranks: NDArray[np.int64], queries: Sequence[Query]) -> dict[str, float]:
+def summary(ranks: Indices, queries: Sequence[Query]) -> dict[str, float]:
     """Return R@1 and R@5 of all queries, and R@1 as a mean over garments, each of which then counts once."""
     right = np.array([query.right for query in queries])
     of_each = [recall_at(ranks[right == garment], 1) for garment in np.unique(right)]
@@ -165,26 +166,20 @@ def summary(ranks: NDArray[np.int64], queries: Sequence[Query]) -> dict[str, flo
     return {**figures, "R@1 by garment": round(float(np.mean(of_each)), 3), "queries": len(queries)}
 
 
-def measure_photos(encode: Encode, photos: Sequence[Image], others: Floats) -> dict[str, Any]:
-    """Return R@k of the lower part of each photo, degraded, against the upper part of all."""
-    rng = np.random.default_rng(1)
-    lower = [camera_view(photo[round((1 - PART) * len(photo)) :], rng, 0.7) for photo in photos]
-    upper = [jpeg(exposed(crop_random(p[: round(PART * len(p))], rng, 0.9), rng, 0.15), rng, 50) for p in photos]
-    gallery = np.concatenate([encode(upper), others])
-    ranks = first_hit_ranks(encode(lower) @ gallery.T, [{row} for row in range(len(photos))])
-    return {
-        "exam": "photos",
-        **{f"R@{k}": round(recall_at(ranks, k), 3) for k in (1, 5)},
-        "queries": len(photos),
-        "gallery": len(gallery),
-    }
+def score_photos(vectors: Vectors) -> dict[str, Any]:
+    """Return R@k of the lower part of each photo, degraded, against the upper part of all and the others."""
+    gallery = np.concatenate([vectors["upper parts"], vectors["others"]])
+    count = len(vectors["lower parts"])
+    ranks = first_hit_ranks(vectors["lower parts"] @ gallery.T, [{row} for row in range(count)])
+    figures = {f"R@{k}": round(recall_at(ranks, k), 3) for k in (1, 5)}
+    return {"exam": "photos", **figures, "queries": count, "gallery": len(gallery)}
 
 
 # ---- what it is measured on ------------------------------------------------------------------------------------
 
 
-def read_footage(videos: Path) -> Footage:
-    """Read the labels and the frames that they are about."""
+def read_footage(videos: Path, detector: Path | None) -> Footage:
+    """Read the labels and the frames that they are about; with a detector, also look where it says."""
     garments = json.loads(LABELS.read_text(encoding="utf-8"))["garments"]
     frames = read_frames(videos, garments)
     pictures: dict[str, list[Image]] = {"cut-out": [], "box": []}
@@ -198,7 +193,7 @@ def read_footage(videos: Path) -> Footage:
             frame = frames[garment["video"], query["time_s"]]
             also = tuple(i for i, other in enumerate(garments) if i != right and is_seen(other, garment, query))
             queries.append(Query(frame, np.array(query["box"], np.float32), right, also))
-    return Footage(pictures, queries)
+    return Footage(pictures, queries, locate(queries, detector))
 
 
 def read_frames(videos: Path, garments: Sequence[dict[str, Any]]) -> dict[tuple[str, float], Frame]:
@@ -230,14 +225,38 @@ def cut_out(image: Image, outline: Sequence[tuple[int, int]]) -> Image:
     return np.asarray(cv2.copyMakeBorder(part, *(border,) * 4, cv2.BORDER_CONSTANT, value=(255,) * 3), np.uint8)
 
 
+def read_pictures(arguments: argparse.Namespace, footage: Footage) -> Pictures:
+    """Return all that an encoder is to look at."""
+    clothing = arguments.data / "clothing"
+    pictures: Pictures = {"others": [trim_margins(each) for each in draw_others(clothing, arguments)]}
+    for kind, images in footage.pictures.items():
+        pictures[kind] = [trim_margins(image) for image in images]
+    for view, places in footage.places.items():
+        pairs = zip(footage.queries, places, strict=True)
+        pictures[view] = [crop(query.frame.image, box) for query, boxes in pairs for box in boxes]
+    rng = np.random.default_rng(1)
+    photos = [read_small(garment.path) for garment in read_garments(clothing, "test")]
+    pictures["lower parts"] = [camera_view(p[round((1 - PART) * len(p)) :], rng, 0.7) for p in photos]
+    upper = [crop_random(p[: round(PART * len(p))], rng, 0.9) for p in photos]
+    pictures["upper parts"] = [jpeg(exposed(part, rng, 0.15), rng, 50) for part in upper]
+    return pictures
+
+
+def read_calibration_pictures(data: Path) -> list[Image]:
+    """Return the pictures whose features are made white: garments of the train split and photos of goods."""
+    paths = [garment.path for garment in read_garments(data / "clothing", "train")][::6]
+    paths += [photo.path for photo in read_photos(data / "grocery")][::9]
+    return [read_small(path) for path in paths]
+
+
 def read_small(path: Path) -> Image:
     return shrink(read_picture(path).image, KEPT_PX)
 
 
-def draw_others(clothing: Path, count: int, seed: int) -> list[Image]:
-    """Return pictures of other garments: of validation and train, `count` of them."""
+def draw_others(clothing: Path, arguments: argparse.Namespace) -> list[Image]:
+    """Return pictures of other garments, of validation and train."""
     paths = [garment.path for split in SPLITS if split != "test" for garment in read_garments(clothing, split)]
-    drawn = np.random.default_rng(seed).choice(len(paths), min(count, len(paths)), replace=False)
+    drawn = np.random.default_rng(arguments.seed).choice(len(paths), min(arguments.others, len(paths)), replace=False)
     return [read_small(paths[index]) for index in sorted(drawn.tolist())]
 
 
@@ -248,6 +267,7 @@ def locate(queries: Sequence[Query], detector: Path | None) -> dict[str, list[Fl
         "whole frame": [np.array([[0, 0, *size]], np.float32) for size in sizes],
         "five windows": [windows(*size) for size in sizes],
         "labelled box": [query.box[None] for query in queries],
+        "loose box": [grown(query.box, LOOSE)[None] for query in queries],
     }
     if detector is not None:
         seen = [HouseDetector(detector, threads=1).detect([query.frame])[0] for query in queries]
@@ -257,6 +277,12 @@ def locate(queries: Sequence[Query], detector: Path | None) -> dict[str, list[Fl
             np.concatenate([frame, each.boxes[:MOST_BOXES]]) for frame, each in zip(whole, seen, strict=True)
         ]
     return places
+
+
+def grown(box: Floats, share: float) -> Floats:
+    """Return the box with `share` of its sides more on each side, as a detector that is a little off gives it."""
+    border = share * (box[2:] - box[:2])
+    return np.concatenate([box[:2] - border, box[2:] + border])
 
 
 if __name__ == "__main__":

@@ -160,9 +160,9 @@ def seen(boxes: list[list[float]], scores: list[float]) -> Detections:
 def test_top_1_is_of_frames_and_top_5_is_of_boxes(detection: ModuleType) -> None:
     frame = Frame(0.0, np.zeros((100, 100, 3), np.uint8))
     truth: list[TrueBoxes] = [
-        detection.true_boxes([[0, 0, 10, 10], [50, 50, 60, 60]], ["goods"] * 2),
-        detection.true_boxes([[0, 0, 10, 10]], ["upper"]),
-        detection.true_boxes([[0, 0, 10, 10]], ["upper"]),
+        detection.true_boxes([([0, 0, 10, 10], "goods"), ([50, 50, 60, 60], "goods")]),
+        detection.true_boxes([([0, 0, 10, 10], "upper")]),
+        detection.true_boxes([([0, 0, 10, 10], "upper")]),
     ]
     answers = iter(
         [
@@ -189,3 +189,14 @@ def test_fixed_boxes_are_shares_of_the_frame(detection: ModuleType) -> None:
     (found,) = detection.fixed_boxes([frame])
     np.testing.assert_allclose(found.boxes[0], [50, 5, 150, 95], rtol=1e-6)  # pixels of the video, not of the frame
     assert (np.diff(found.scores) < 0).all()
+
+
+def test_every_label_of_the_clips_is_examined(detection: ModuleType) -> None:
+    examined = [
+        (video, time_s, tuple(box))
+        for labels_at in (detection.worn_labels(), detection.goods_labels())
+        for video, at in labels_at.items()
+        for time_s, here in at.items()
+        for box, _ in here
+    ]
+    assert Counter(examined) == Counter((video, time_s, tuple(box)) for video, time_s, box in footage())
