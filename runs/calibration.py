@@ -1,10 +1,11 @@
 """Learn the weights of the score on composed lives, and say how good they are on lives that were not used.
 
-    python runs/calibration.py DATA LIVES... [--encoder FILE] [--out FILE] [--ship]
+    python runs/calibration.py DATA LIVES... [--encoder FILE] [--detector FILE] [--out FILE] [--ship]
 
 DATA is the folder of the training data (grocery/, clothing/, video/), LIVES are folders with live.mp4, catalog.csv,
 speech.vtt, comments.jsonl and truth.json. The products that LIVES show must be unknown to the encoder, or the weights
-trust it too much: give the encoder of the product split, and --ship to store the weights for the shipped one.
+trust it too much: give the encoder of the product split, and --ship to store the weights for the shipped one. Both
+methods are calibrated on the same lives; `auto` is the one whose mean f1_50 is the higher.
 
 Protocol: 2 frames a second; every live is scored with weights learnt on the others (leave one out); f1_50 over all
 lives together. The lives are semi-synthetic: real photos and backgrounds, a simulated camera hand, a synthetic voice.
@@ -27,16 +28,18 @@ from shopcue.data.clothing import read_garments
 from shopcue.data.grocery import read_classes, read_photos
 from shopcue.evaluation import Truth, read_truth
 from shopcue.focusing import Focuser
+from shopcue.looking import Seen
 from shopcue.matching import FEATURES, Calibration, fit_logit
 from shopcue.mentions import Mentions
+from shopcue.methods import Method
 from shopcue.metrics.focuses import Video, score_focuses
 from shopcue.models.calibration import TrainedCalibration, write_calibration
+from shopcue.models.detector import HouseDetector, WindowDetector
 from shopcue.models.hub import INDEX
 from shopcue.models.image import HouseEncoder, ImageEncoder
 from shopcue.models.text import LexicalMatcher
-from shopcue.pipeline import Looker, detect
 from shopcue.records import Catalog, Floats, Focus, Frame, Image, Indices, Match
-from shopcue.settings import Focusing
+from shopcue.settings import Focusing, Settings
 from shopcue.sources.comments import read_comments
 from shopcue.sources.files import read_frames
 from shopcue.sources.subtitles import read_subtitles
@@ -49,7 +52,7 @@ SIDE_PX = 640
 
 @dataclass(frozen=True)
 class Live:
-    """A live as features: what `Looker.features` and `Mentions` say at each of its T moments."""
+    """A live as features: what a `Looker` and `Mentions` say at each of its T moments."""
 
     name: str
     catalog: Catalog
@@ -68,20 +71,30 @@ def main() -> None:
     parser.add_argument("--encoder", type=Path, help="the encoder of the product split (default: the shipped one)")
     parser.add_argument("--out", type=Path, help="write the scores as JSON, from which runs/figures.py makes a table")
     parser.add_argument("--ship", action="store_true", help="write the weights for the shipped encoder")
+    parser.add_argument("--detector", type=Path, help="another detector than the shipped one")
     arguments = parser.parse_args()
-    encoder = HouseEncoder(arguments.encoder)
+    encoder, detector = HouseEncoder(arguments.encoder), HouseDetector(arguments.detector)
     cohort = embed_cohort(arguments.data, encoder)
-    lives = [read_live(folder, encoder, cohort) for folder in arguments.lives]
-    rows = report(lives)
+    rows: list[dict[str, object]] = []
+    methods: dict[str, Calibration] = {}
+    for name in FEATURES:
+        nothing = {name: Calibration(np.zeros(len(FEATURES[name]), np.float32), 0.0, 0.0)}
+        trained = TrainedCalibration(encoder.fingerprint, detector.fingerprint, name, nothing, cohort)
+        eyes = WindowDetector(encoder) if name == "one-stage" else detector
+        method = Method(name, eyes, encoder, trained, Settings())
+        lives = [read_live(folder, method) for folder in arguments.lives]
+        rows += report(name, lives)
+        methods[name] = fit(lives)
+    best = max(FEATURES, key=lambda name: np.mean([row["f1_50"] for row in rows if row["method"] == name]))
     if arguments.out:
         arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if arguments.ship:
         shipped = HouseEncoder()
-        calibration = fit(lives)
-        write_calibration(
-            TrainedCalibration(shipped.fingerprint, calibration, embed_cohort(arguments.data, shipped)), INDEX.parent
-        )
-        print("shipped:", dict(zip(FEATURES, calibration.visual.round(3).tolist(), strict=True)), calibration.text)
+        cohort = embed_cohort(arguments.data, shipped)
+        trained = TrainedCalibration(shipped.fingerprint, HouseDetector().fingerprint, best, methods, cohort)
+        write_calibration(trained, INDEX.parent)
+        for name, weights in methods.items():
+            print(name, dict(zip(FEATURES[name], weights.visual.round(3).tolist(), strict=True)), weights.text)
 
 
 def cohort_pictures(data: Path, rng: np.random.Generator) -> Iterator[Image]:
@@ -101,27 +114,24 @@ def cohort_pictures(data: Path, rng: np.random.Generator) -> Iterator[Image]:
 def embed_cohort(data: Path, encoder: ImageEncoder) -> Floats:
     """Return the embeddings of some windows of each cohort picture, float32 (K, D)."""
     rng = np.random.default_rng(SEED)
-    vectors = []
+    windows, vectors = WindowDetector(encoder), []
     for picture in cohort_pictures(data, rng):
-        rows = detect([Frame(0.0, picture)], encoder)[0].vectors
+        rows = windows.detect([Frame(0.0, picture)])[0].vectors
         vectors.append(rows[rng.choice(len(rows), WINDOWS_A_PICTURE, replace=False)])
     return np.concatenate(vectors)
 
 
-def read_live(folder: Path, encoder: ImageEncoder, cohort: Floats) -> Live:
+def read_live(folder: Path, method: Method) -> Live:
     """Return a live as features."""
-    gallery, _ = build_gallery(read_feed(folder / "catalog.csv"), encoder)
+    gallery, _ = build_gallery(read_feed(folder / "catalog.csv"), method.encoder)
     truth = read_truth(folder / "truth.json")
-    nothing = Calibration(np.zeros(len(FEATURES), np.float32), 0.0, 0.0)
-    looker = Looker(
-        gallery, encoder, TrainedCalibration(encoder.fingerprint, nothing, cohort), verify=10, verify_every_s=1.5
-    )
-    times_s, visual, boxes = [], [], []
+    looker = method.looker(gallery)
+    moments: list[Seen] = []
     for frame in read_frames(folder / "live.mp4", 2.0, SIDE_PX):
-        features, places = looker.features(frame, detect([frame], encoder)[0])
-        times_s.append(frame.time_s)
-        visual.append(features)
-        boxes.append(places)
+        moments += looker.update(frame, method.detector.detect([frame])[0])
+    moments += looker.finish()
+    times_s = [moment.time_s for moment in moments]
+    visual, boxes = [moment.features for moment in moments], [moment.box for moment in moments]
     mentions = Mentions(LexicalMatcher(gallery.catalog))
     for said in read_subtitles(folder / "speech.vtt"):
         mentions.update(said)
@@ -130,7 +140,7 @@ def read_live(folder: Path, encoder: ImageEncoder, cohort: Floats) -> Live:
     words = [np.stack([mentions.utterances_at(t), mentions.comments_at(t)], axis=1) for t in times_s]
     position = gallery.catalog.position
     shown = [next((position[s.product_id] for s in truth.focuses if s.start_s <= t < s.end_s), -1) for t in times_s]
-    print(f"{folder.name}: {len(times_s)} moments", flush=True)
+    print(f"{method.name} {folder.name}: {len(times_s)} moments", flush=True)
     return Live(folder.name, gallery.catalog, times_s, np.stack(visual), np.stack(words), boxes, np.array(shown), truth)
 
 
@@ -170,7 +180,7 @@ def decode(live: Live, calibration: Calibration, *, spoken: bool, switch_nats: f
     return focuses + focuser.finish(live.truth.duration_s)
 
 
-def report(lives: Sequence[Live]) -> list[dict[str, object]]:
+def report(method: str, lives: Sequence[Live]) -> list[dict[str, object]]:
     """Print and return scores by leave one out: of the defaults, then of other prices and lags."""
     held_out = [fit([other for other in lives if other is not live] or [live]) for live in lives]
     defaults = Focusing()
@@ -195,6 +205,7 @@ def report(lives: Sequence[Live]) -> list[dict[str, object]]:
                 rows.append(
                     {
                         "group": group,
+                        "method": method,
                         "way": f"shopcue, switch {switch_nats:g}, lag {lag_s:g} s",
                         "speech": "given" if spoken else "none",
                         "lives": len(some),

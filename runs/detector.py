@@ -37,7 +37,7 @@ from shopcue.training.detector import (
     train_detector,
 )
 
-SIDE_PX = 320
+SIDE_PX = 288
 RECIPE = DetectionRecipe()
 SCHEDULE = DetectionSchedule()
 SURE = 0.5  # of the teacher: below it, its box is often of another pack

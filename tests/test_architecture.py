@@ -17,7 +17,7 @@ LAYERS = (
     {"errors", "records", "geometry"},
     {"tracking", "picking", "mentions", "matching", "focusing", "metrics"},
     {"sources", "speech", "models", "catalog", "database", "data", "nets", "weights"},
-    {"training", "evaluation", "pipeline", "engine", "cluster", "settings"},
+    {"training", "evaluation", "looking", "pipeline", "methods", "engine", "cluster", "settings", "learning"},
     {"exports", "report", "progress", "commands", "server", "cli", "__init__", "__main__"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

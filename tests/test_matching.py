@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from shopcue.matching import CohortNorm, Sight, candidates, fit_logit, see, visual_features
+from shopcue.matching import CohortNorm, Sight, candidates, fit_logit, look_features, see, thing_features
 
 
 @given(seed=st.integers(0, 1000), products=st.integers(1, 7))
@@ -18,7 +18,7 @@ def test_features_equal_a_plain_loop(seed: int, products: int) -> None:
     similarity = rng.normal(0, 2, products).astype(np.float32)
     inliers = rng.integers(0, 40, products).astype(np.float32)
     closeup = rng.normal(0, 2, products).astype(np.float32)
-    features = visual_features(Sight(similarity, np.zeros(products, np.int64)), inliers, closeup)
+    features = look_features(similarity, inliers, closeup)
     found = [np.log1p(max(float(n) - 3, 0)) for n in inliers]
 
     def margin(values: list[float], p: int) -> float:
@@ -29,6 +29,15 @@ def test_features_equal_a_plain_loop(seed: int, products: int) -> None:
         expected = [1, similarity[p], margin(similarity.tolist(), p), found[p], margin(found, p)]
         expected.append(margin(closeup.tolist(), p))
         np.testing.assert_allclose(features[p], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_thing_counts_by_its_size_and_its_place() -> None:
+    look = np.arange(12, dtype=np.float32).reshape(2, 6)
+    box = np.array([150.0, 50.0, 250.0, 100.0], np.float32)  # a sixteenth of the frame, its middle at (200, 75)
+    features = thing_features(look, box, 400.0, 200.0)
+    np.testing.assert_array_equal(features[:, :6], look)
+    off = (((200 / 200 - 1) ** 2 + (75 / 100 - 1) ** 2) / 2) ** 0.5
+    np.testing.assert_allclose(features[:, 6:], [[np.log(1 / 16) + 2, off]] * 2, rtol=1e-5)
 
 
 def test_the_norm_takes_away_what_a_product_shares_with_everything() -> None:

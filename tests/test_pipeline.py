@@ -12,21 +12,20 @@ import pytest
 
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
-from shopcue.commands import make_session
 from shopcue.evaluation import TruthSpan, naive_focuses, read_truth
+from shopcue.methods import METHODS, Method, open_method
 from shopcue.metrics.focuses import Video, score_focuses
-from shopcue.models.image import HouseEncoder
-from shopcue.pipeline import EVIDENCE_WAIT_S, Words, _ahead, detect, find_focuses
+from shopcue.pipeline import EVIDENCE_WAIT_S, Words, _ahead, find_focuses
 from shopcue.records import Detections, Focus, Frame, Gallery, Utterance
-from shopcue.settings import Settings
+from shopcue.settings import Models, Settings
 from shopcue.sources.files import read_frames
 from shopcue.sources.subtitles import read_subtitles
 from shopcue.sources.synthetic import Stream, make_shop, make_stream
 
 
-@pytest.fixture(scope="session")
-def encoder() -> HouseEncoder:
-    return HouseEncoder(threads=1)
+@pytest.fixture(scope="session", params=[name for name in METHODS if name != "auto"])
+def method(request: pytest.FixtureRequest) -> Method:
+    return open_method(request.param, Settings(models=Models(threads=1)))
 
 
 @pytest.fixture(scope="session")
@@ -37,32 +36,32 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stream]:
 
 
 @pytest.fixture(scope="session")
-def gallery(show: tuple[Path, Stream], encoder: HouseEncoder) -> Gallery:
-    return build_gallery(read_feed(show[0]), encoder)[0]
+def gallery(show: tuple[Path, Stream], method: Method) -> Gallery:
+    return build_gallery(read_feed(show[0]), method.encoder)[0]
 
 
 @pytest.fixture(scope="session")
-def moments(show: tuple[Path, Stream], encoder: HouseEncoder) -> list[tuple[Frame, Detections]]:
+def moments(show: tuple[Path, Stream], method: Method) -> list[tuple[Frame, Detections]]:
     frames = list(read_frames(show[1].video))
-    return list(zip(frames, detect(frames, encoder), strict=True))
+    return list(zip(frames, method.detector.detect(frames), strict=True))
 
 
 def in_one_go(
-    gallery: Gallery, encoder: HouseEncoder, moments: list[tuple[Frame, Detections]], said: list[Utterance]
+    gallery: Gallery, method: Method, moments: list[tuple[Frame, Detections]], said: list[Utterance]
 ) -> list[Focus]:
-    session = make_session(gallery, encoder, Settings())
+    session = method.session(gallery)
     for utterance in said:
         session.update(utterance)
     return [f for m in moments for f in session.step(*m)] + session.finish(36.0)
 
 
-def test_the_show_is_found_as_it_was_drawn(show: tuple[Path, Stream], gallery: Gallery, encoder: HouseEncoder) -> None:
+def test_the_show_is_found_as_it_was_drawn(show: tuple[Path, Stream], gallery: Gallery, method: Method) -> None:
     stream = show[1]
     truth = read_truth(stream.truth)
-    session = make_session(gallery, encoder, Settings())
+    session = method.session(gallery)
     words = Words(read_subtitles(stream.speech))
-    ours = find_focuses(session, read_frames(stream.video), encoder, words, stream.duration_s)
-    naive = naive_focuses(read_frames(stream.video), encoder, gallery, stream.duration_s)
+    ours = find_focuses(session, read_frames(stream.video), method.detector, words, stream.duration_s)
+    naive = naive_focuses(read_frames(stream.video), method.encoder, gallery, stream.duration_s)
     scores = score_focuses([Video(truth.focuses, ours, truth.duration_s)])
     assert scores.f1_50 >= 0.75
     assert scores.frame_acc > score_focuses([Video(truth.focuses, naive, truth.duration_s)]).frame_acc
@@ -75,11 +74,11 @@ def test_the_show_is_found_as_it_was_drawn(show: tuple[Path, Stream], gallery: G
 
 
 def test_speech_that_comes_late_counts_as_if_it_had_come_in_time(
-    show: tuple[Path, Stream], gallery: Gallery, encoder: HouseEncoder, moments: list[tuple[Frame, Detections]]
+    show: tuple[Path, Stream], gallery: Gallery, method: Method, moments: list[tuple[Frame, Detections]]
 ) -> None:
     said = read_subtitles(show[1].speech)
-    early = in_one_go(gallery, encoder, moments, said)
-    live = make_session(gallery, encoder, Settings())
+    early = in_one_go(gallery, method, moments, said)
+    live = method.session(gallery)
     found: list[Focus] = []
     waiting = sorted(said, key=lambda u: u.end_s)
     for frame, detections in moments:
@@ -94,19 +93,19 @@ def test_speech_that_comes_late_counts_as_if_it_had_come_in_time(
 
 
 def test_batches_do_not_change_what_is_found(
-    gallery: Gallery, encoder: HouseEncoder, moments: list[tuple[Frame, Detections]]
+    gallery: Gallery, method: Method, moments: list[tuple[Frame, Detections]]
 ) -> None:
-    alone = [(frame, detect([frame], encoder)[0]) for frame, _ in moments]
+    alone = [(frame, method.detector.detect([frame])[0]) for frame, _ in moments]
     for (_, a), (_, b) in zip(alone, moments, strict=True):
         np.testing.assert_allclose(a.vectors, b.vectors, atol=1e-5)
     # a similarity may differ in its last digit; no decision may
-    spans = [[(f.product_id, f.start_s, f.end_s) for f in in_one_go(gallery, encoder, m, [])] for m in (alone, moments)]
+    spans = [[(f.product_id, f.start_s, f.end_s) for f in in_one_go(gallery, method, m, [])] for m in (alone, moments)]
     assert spans[0] == spans[1]
 
 
-def test_the_naive_way_always_names_something(gallery: Gallery, encoder: HouseEncoder) -> None:
+def test_the_naive_way_always_names_something(gallery: Gallery, method: Method) -> None:
     frames = [Frame(k / 2, np.full((90, 160, 3), 127, np.uint8)) for k in range(6)]
-    spans = naive_focuses(iter(frames), encoder, gallery, 3.0)
+    spans = naive_focuses(iter(frames), method.encoder, gallery, 3.0)
     assert spans == [TruthSpan(spans[0].product_id, 0.0, 3.0)]
 
 

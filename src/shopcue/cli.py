@@ -77,7 +77,7 @@ def match(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the results.", show_default=False)],
     speech: Speech = "auto",
     comments: Comments = None,
-    method: Annotated[str, typer.Option(metavar="auto|one-stage", help="How products are found in a frame.")] = "auto",
+    method: Annotated[str, typer.Option(metavar="auto|one-stage|two-stage", help="How products are found in a frame.")] = "auto",
     config: Config = None,
 ) -> None:
     """Find which product of a feed is on screen in a video, and when."""
@@ -191,7 +191,7 @@ def bench(
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
-    """Run this pipeline beside the naive way (whole frame, nearest picture, never none) in one run."""
+    """Run each method beside the naive way (whole frame, nearest picture, never none) in one run."""
     from shopcue import commands
 
     with ProgressLines() as progress:

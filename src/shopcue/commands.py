@@ -20,18 +20,17 @@ from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import ItemReport, read_feed
 from shopcue.catalog.fetch import HttpFetcher
 from shopcue.catalog.pictures import read_picture, shrink
-from shopcue.errors import SettingsError, WeightsError
+from shopcue.errors import SettingsError
 from shopcue.evaluation import naive_focuses, read_truth
 from shopcue.exports import read_focuses
 from shopcue.focusing import probabilities
+from shopcue.methods import METHODS, Method, make_detector, make_encoder, open_method
 from shopcue.metrics.focuses import FocusScores, Span, score_focuses
 from shopcue.metrics.focuses import Video as Scored
-from shopcue.models.calibration import TrainedCalibration, read_calibration
 from shopcue.models.hub import find_weights
-from shopcue.models.image import ENCODERS, ImageEncoder
+from shopcue.models.image import ImageEncoder
 from shopcue.models.recognition import find_recogniser
-from shopcue.models.text import LexicalMatcher
-from shopcue.pipeline import Looker, Session, Update, Words, detect, find_focuses
+from shopcue.pipeline import Update, Words, find_focuses
 from shopcue.records import Catalog, Focus, Frame, Gallery, Utterance
 from shopcue.settings import Models, Settings, read_settings
 from shopcue.sources import synthetic
@@ -39,8 +38,6 @@ from shopcue.sources.comments import read_comments
 from shopcue.sources.files import VideoInfo, frames_at, probe, read_audio, read_frames
 from shopcue.sources.subtitles import read_subtitles
 from shopcue.speech import transcribe
-
-METHODS = ("auto", "one-stage")
 
 _REPORT_SIDE_PX = 640
 
@@ -86,8 +83,8 @@ def match(
 ) -> Matched:
     """Find which product of a feed is on screen in a video, and when; write the results where `out` is given.
 
-    speech: auto, none, or the path of a .vtt or .srt file. method: auto or one-stage. update: called with what is
-    being done and how far it is. note: called with lines for the user. Raises a ShopcueError for bad input.
+    speech: auto, none, or the path of a .vtt or .srt file. method: auto, one-stage or two-stage. update: called with
+    what is being done and how far it is. note: called with lines for the user. Raises a ShopcueError for bad input.
     """
     if method not in METHODS:
         raise SettingsError(f"the method is {method!r}, expected one of {', '.join(METHODS)}")
@@ -97,21 +94,23 @@ def match(
     words = Words(_given_speech(speech), read_comments(Path(comments)) if comments is not None else ())
     if out is not None:
         exports.check_writable(out)
-    encoder = make_encoder(settings.models)
-    shop = open_shop(catalog, encoder, update=update, note=note)
-    models = {"image": encoder.fingerprint, "text": "lexical"}
+    way = open_method(method, settings)
+    if method == "auto":
+        note(f"method: {way.name} (the better one in the calibration)")
+    shop = open_shop(catalog, way.encoder, update=update, note=note)
+    models = {**way.fingerprints, "text": "lexical"}
     if speech == "auto":
         heard, models["speech"] = _recognise(info, shop.gallery.catalog, update, note)
         words = Words(heard, words.comments)
     focuses = find_focuses(
-        make_session(shop.gallery, encoder, settings),
+        way.session(shop.gallery),
         read_frames(video, settings.sampling.rate_hz, settings.sampling.max_side_px),
-        encoder,
+        way.detector,
         words,
         info.duration_s,
         update,
     )
-    options = {"speech": speech, "comments": str(comments or "none"), "method": method, **_changed(settings)}
+    options = {"speech": speech, "comments": str(comments or "none"), "method": way.name, **_changed(settings)}
     matched = Matched(tuple(focuses), info, shop, models, options)
     if out is not None:
         write_match(matched, Path(out))
@@ -159,28 +158,17 @@ def search(
     settings = _settings(config)
     for image in images:
         read_picture(Path(image))  # a photo that cannot be read ends it before the long work
-    encoder = make_encoder(settings.models)
-    shop = open_shop(catalog, encoder, update=update)
-    looker = Looker(shop.gallery, encoder, trained_for(encoder), verify=settings.matching.verify)
+    way = open_method("auto", settings)
+    shop = open_shop(catalog, way.encoder, update=update)
     for image in images:
         picture = shrink(read_picture(Path(image)).image, settings.sampling.max_side_px)
-        frame = Frame(0.0, picture)
-        seen = looker.look(frame, detect([frame], encoder)[0])
-        chances = probabilities(seen.visual)
-        best = np.argsort(-seen.visual, kind="stable")[:k]
+        frame, looker = Frame(0.0, picture), way.looker(shop.gallery)
+        seen = (looker.update(frame, way.detector.detect([frame])[0]) + looker.finish())[0]
+        score = seen.features @ way.calibration.visual
+        chances = probabilities(score)
+        best = np.argsort(-score, kind="stable")[:k]
         products = shop.gallery.catalog.products
         yield Answer(str(image), tuple((products[p].product_id, float(chances[p])) for p in best))
-
-
-def make_encoder(models: Models) -> ImageEncoder:
-    """Return the image encoder of the settings: one of the names in `ENCODERS`, or an ONNX file by its path."""
-    threads = models.threads or None
-    if models.image in ENCODERS and models.image != "onnx":
-        return ENCODERS[models.image](threads=threads)
-    if models.image.endswith(".onnx"):
-        return ENCODERS["onnx"](Path(models.image), threads)
-    names = ", ".join(sorted(set(ENCODERS) - {"onnx"}))
-    raise SettingsError(f"models.image is {models.image!r}, expected {names} or the path of an .onnx file")
 
 
 def open_shop(
@@ -220,22 +208,6 @@ def _changed(settings: Settings) -> dict[str, object]:
         for key, value in keys.items()
         if value != defaults[table][key]
     }
-
-
-def make_session(gallery: Gallery, encoder: ImageEncoder, settings: Settings) -> Session:
-    """Return a session of a shop, with the words and the weights that `match` uses."""
-    return Session(gallery, encoder, trained_for(encoder), LexicalMatcher(gallery.catalog), settings)
-
-
-def trained_for(encoder: ImageEncoder) -> TrainedCalibration:
-    """Return the calibration of an encoder; raises WeightsError where it was learnt with another one."""
-    trained = read_calibration()
-    if trained.encoder != encoder.fingerprint:
-        raise WeightsError(
-            f"the score was calibrated with {trained.encoder}, the encoder is {encoder.fingerprint}; "
-            "use the house encoder, or calibrate with runs/calibration.py"
-        )
-    return trained
 
 
 def _given_speech(speech: str) -> list[Utterance]:
@@ -342,9 +314,9 @@ def bench(
     config: Settings | str | Path | None = None,
     update: Update | None = None,
 ) -> list[Contest]:
-    """Run this pipeline and the naive way (whole frame, nearest picture, never none) on one video, one after the other.
+    """Run the naive way (whole frame, nearest picture, never none) and each method on one video, one after the other.
 
-    Both use the same encoder, embeddings of the catalogue made beforehand, and the same frames. Without a video both
+    All use the same encoder, embeddings of the catalogue made beforehand, and the same frames. Without a video they
     run on a drawn show.
     """
     if video is None:
@@ -355,23 +327,26 @@ def bench(
         raise SettingsError("a video came without its feed or its truth; give --catalog and --truth, or no video")
     settings = _settings(config)
     known, info, given = read_truth(Path(truth)), probe(video), _given_speech(speech)
-    encoder = make_encoder(settings.models)
+    methods = [open_method(name, settings) for name in METHODS if name != "auto"]
+    encoder = methods[0].encoder
     gallery = open_shop(catalog, encoder, update=update).gallery
 
     def frames() -> Iterator[Frame]:
         return read_frames(info.path, settings.sampling.rate_hz, settings.sampling.max_side_px)
 
-    def ours() -> Sequence[Span]:
-        session = make_session(gallery, encoder, settings)
-        return find_focuses(session, frames(), encoder, Words(given), info.duration_s, update)
-
     def naive() -> Sequence[Span]:
         return naive_focuses(frames(), encoder, gallery, info.duration_s)
 
+    def by(method: Method) -> Callable[[], Sequence[Span]]:
+        return lambda: find_focuses(
+            method.session(gallery), frames(), method.detector, Words(given), info.duration_s, update
+        )
+
     contests = []
-    for name, way in (("naive", naive), ("shopcue", ours)):
+    ways = [("naive", naive), *((method.name, by(method)) for method in methods)]
+    for name, find in ways:
         began_s = time.perf_counter()
-        found = way()
+        found = find()
         speed = info.duration_s / (time.perf_counter() - began_s)
         contests.append(Contest(name, score_focuses([Scored(known.focuses, found, known.duration_s)]), speed))
     return contests
@@ -408,7 +383,9 @@ def list_models() -> list[Model]:
     found = find_weights("house-encoder")
     recogniser, line = find_recogniser()
     heard = recogniser.fingerprint if recogniser is not None else "none"
+    detector = find_weights("house-detector")
     return [
+        Model("detector", make_detector(Models()).fingerprint, str(detector.path)),
         Model("image", make_encoder(Models()).fingerprint, str(found.path)),
         Model("speech", heard, line),
     ]

@@ -44,6 +44,13 @@ def widened(box: Floats, share: float) -> Floats:
     return np.asarray(box + border, np.float32)
 
 
+def off_centre(boxes: Floats, width: float, height: float) -> Floats:
+    """Return how far the middles of boxes are from that of the frame, 0 to 1 at its corners. (..., 4) -> (...)."""
+    x = (boxes[..., 0] + boxes[..., 2]) / width - 1
+    y = (boxes[..., 1] + boxes[..., 3]) / height - 1
+    return np.asarray(np.sqrt((x * x + y * y) / 2), np.float32)
+
+
 def crop(image: Image, box: Floats) -> Image:
     """Return the part of `image` under `box`, cut at the borders and at least one pixel wide and high."""
     height, width = image.shape[:2]

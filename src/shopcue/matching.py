@@ -16,19 +16,21 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
+from shopcue.geometry import area, off_centre
 from shopcue.records import Floats, Indices
 
-FEATURES = ("one", "similarity", "margin", "inliers", "inlier_margin", "closeup_margin")
-"""What the visual log odds are linear in; the order of `Calibration.visual`."""
+_LOOKS = ("one", "similarity", "margin", "inliers", "inlier_margin", "closeup_margin")
+FEATURES = {"one-stage": _LOOKS, "two-stage": (*_LOOKS, "size", "off_centre")}
+"""What the visual log odds of each method are linear in; the order of `Calibration.visual`."""
 
 _MARGIN_LIMIT = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The weights of the conditional logit, learnt once on products that no user has.
+    """The weights of one method's conditional logit, learnt once on products that no user has.
 
-    visual: float32 (6,), one for each of `FEATURES`. text, comments: what full evidence of each adds, in nats.
+    visual: float32 (F,), one for each of its `FEATURES`. text, comments: what full evidence of each adds, in nats.
     """
 
     visual: Floats
@@ -73,24 +75,28 @@ def see(similarity: Floats, norm: CohortNorm) -> Sight:
     return Sight(((best - norm.mean) / norm.deviation).astype(np.float32), window.astype(np.int64))
 
 
-def visual_features(sight: Sight, inliers: Floats, closeup: Floats) -> Floats:
-    """Return the features of each product: float32 (P, 6), in the order of `FEATURES`.
+def look_features(similarity: Floats, inliers: Floats, closeup: Floats) -> Floats:
+    """Return the features of a look at one thing, or at a frame, for each product: float32 (P, 6).
 
-    inliers: float32 (P,), 0 where no one looked. closeup: float32 (P,), the similarity of the place where local
-    features found a product, upright and cut out, in deviations above the cohort; zeros where they found none.
-    The margins are against the best rival, so that twins of a brand, which resemble the frame equally, do not both
-    count as found.
+    similarity: float32 (P,), in deviations above the cohort. inliers: float32 (P,), 0 where no one looked. closeup:
+    float32 (P,), the similarity of the place where local features found a product, upright and cut out, in deviations
+    above the cohort; zeros where they found none. The margins are against the best rival, so that twins of a brand,
+    which resemble the frame equally, do not both count as found.
     """
     found = np.log1p(np.maximum(inliers - 3.0, 0.0))
-    columns = (
-        np.ones_like(found),
-        sight.similarity,
-        _margin(sight.similarity),
-        found,
-        _margin(found),
-        _margin(closeup),
-    )
+    columns = (np.ones_like(found), similarity, margin(similarity), found, margin(found), margin(closeup))
     return np.stack(columns, axis=1).astype(np.float32)
+
+
+def thing_features(look: Floats, box: Floats, width: float, height: float) -> Floats:
+    """Return the features of a thing in a frame of `width` x `height` for each product: float32 (P, 8).
+
+    look: float32 (P, 6), of `look_features`. box: float32 (4,), where the thing is. A thing that is held up for sale is
+    large and near the middle; the same thing on the shelf behind is not what is shown.
+    """
+    share = float(np.log(max(float(area(box)) / (width * height), 1e-3)))
+    place = np.array([share + 2, off_centre(box, width, height)], np.float32)
+    return np.concatenate([look, np.broadcast_to(place, (len(look), 2))], axis=1)
 
 
 def candidates(sight: Sight, count: int) -> list[int]:
@@ -129,7 +135,7 @@ def fit_logit(features: Floats, shown: Indices, offset: Floats | None = None, de
     return np.asarray(found.x, np.float32)
 
 
-def _margin(values: Floats) -> Floats:
+def margin(values: Floats) -> Floats:
     """Return how far each value is above the largest of the others, within ±3; 0 for a value that has no others."""
     if len(values) < 2:
         return np.zeros_like(values)

@@ -55,6 +55,21 @@ class Matching:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Tracking:
+    """How the two-stage method follows things: of each stretch_s seconds of a tracklet the best view is picked, a pick
+    counts for the moments of its tracklet up to reach_s away, and at most `most` things of a frame are looked at."""
+
+    stretch_s: float = 1.5
+    reach_s: float = 3.0
+    most: int = 3
+
+    def __post_init__(self) -> None:
+        _within("tracking.stretch_s", self.stretch_s, 0, 10)
+        _within("tracking.reach_s", self.reach_s, 0, 10)
+        _within("tracking.most", self.most, 1, 50)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Focusing:
     """How matches become focuses: the arguments of `focusing.Focuser`."""
 
@@ -70,9 +85,11 @@ class Focusing:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Models:
-    """Which networks are used: image is a name or the path of an ONNX file; threads 0 means one for each core."""
+    """Which networks are used: image is a name or the path of an ONNX file, detector a name; threads 0 means one for
+    each core."""
 
     image: str = "house"
+    detector: str = "house"
     threads: int = 0
 
     def __post_init__(self) -> None:
@@ -85,6 +102,7 @@ class Settings:
 
     sampling: Sampling = Sampling()
     matching: Matching = Matching()
+    tracking: Tracking = Tracking()
     focusing: Focusing = Focusing()
     models: Models = Models()
 

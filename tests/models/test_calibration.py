@@ -17,19 +17,24 @@ from shopcue.models.image import HouseEncoder
 def example() -> TrainedCalibration:
     cohort = np.random.default_rng(0).normal(size=(20, 8)).astype(np.float32)
     cohort /= np.linalg.norm(cohort, axis=1, keepdims=True)
-    weights = Calibration(np.linspace(-4, 2, len(FEATURES)).astype(np.float32), 4.5, 0.5)
-    return TrainedCalibration("some-encoder", weights, cohort)
+    methods = {
+        name: Calibration(np.linspace(-4, 2, len(features)).astype(np.float32), 4.5, 0.5)
+        for name, features in FEATURES.items()
+    }
+    return TrainedCalibration("some-encoder", "some-detector", "one-stage", methods, cohort)
 
 
 def test_what_is_written_comes_back(tmp_path: Path) -> None:
     write_calibration(example(), tmp_path)
     back = read_calibration(tmp_path)
-    assert (back.encoder, back.calibration.text, back.calibration.comments) == ("some-encoder", 4.5, 0.5)
-    np.testing.assert_allclose(back.calibration.visual, example().calibration.visual, atol=1e-4)
+    assert (back.encoder, back.detector, back.best) == ("some-encoder", "some-detector", "one-stage")
+    for name, weights in example().methods.items():
+        assert (back.methods[name].text, back.methods[name].comments) == (4.5, 0.5)
+        np.testing.assert_allclose(back.methods[name].visual, weights.visual, atol=1e-4)
     np.testing.assert_allclose(back.cohort, example().cohort, atol=1e-3)
 
 
-@pytest.mark.parametrize("damage", ["{", '{"schema": "other"}', json.dumps({"schema": "shopcue.calibration/1"}), "[]"])
+@pytest.mark.parametrize("damage", ["{", '{"schema": "other"}', json.dumps({"schema": "shopcue.calibration/2"}), "[]"])
 def test_a_damaged_calibration_is_refused(tmp_path: Path, damage: str) -> None:
     write_calibration(example(), tmp_path)
     (tmp_path / FILE).write_text(damage)

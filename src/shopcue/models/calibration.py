@@ -7,8 +7,10 @@ fingerprint: with another encoder they mean nothing.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,20 +19,23 @@ from shopcue.matching import FEATURES, Calibration
 from shopcue.models.hub import INDEX
 from shopcue.records import Floats
 
-SCHEMA = "shopcue.calibration/1"
+SCHEMA = "shopcue.calibration/2"
 FILE = "house-calibration.json"
 COHORT_FILE = "house-cohort.npy"
 
 
 @dataclass(frozen=True, slots=True)
 class TrainedCalibration:
-    """A calibration with the encoder that it belongs to and its cohort.
+    """What was learnt with one encoder and one detector: a calibration for each method, and the cohort.
 
-    cohort: float32 (K, D), unit embeddings of windows of pictures that show no product of any user's shop.
+    encoder, detector: their fingerprints. best: the method that did better. cohort: float32 (K, D), unit embeddings of
+    windows of pictures that show no product of any user's shop.
     """
 
     encoder: str
-    calibration: Calibration
+    detector: str
+    best: str
+    methods: Mapping[str, Calibration]
     cohort: Floats
 
 
@@ -41,15 +46,14 @@ def read_calibration(folder: Path = INDEX.parent) -> TrainedCalibration:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r}, expected {SCHEMA!r}")
-        calibration = Calibration(
-            np.array([document["visual"][name] for name in FEATURES], np.float32),
-            float(document["text"]),
-            float(document["comments"]),
-        )
+        methods = {name: _calibration(document["methods"][name], features) for name, features in FEATURES.items()}
+        best = str(document["best"])
+        if best not in methods:
+            raise ValueError(f"the best method is {best!r}, expected one of {', '.join(methods)}")
         cohort = np.load(folder / COHORT_FILE, allow_pickle=False).astype(np.float32)
         if cohort.ndim != 2 or len(cohort) < 2:
             raise ValueError(f"a cohort of shape {cohort.shape}, expected (K, D)")
-        return TrainedCalibration(str(document["encoder"]), calibration, cohort)
+        return TrainedCalibration(str(document["encoder"]), str(document["detector"]), best, methods, cohort)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise WeightsError(f"{path} is no calibration ({error}); reinstall shopcue") from error
 
@@ -61,8 +65,20 @@ def write_calibration(trained: TrainedCalibration, folder: Path) -> None:
     document = {
         "schema": SCHEMA,
         "encoder": trained.encoder,
-        "visual": dict(zip(FEATURES, [round(float(w), 4) for w in trained.calibration.visual], strict=True)),
-        "text": round(trained.calibration.text, 4),
-        "comments": round(trained.calibration.comments, 4),
+        "detector": trained.detector,
+        "best": trained.best,
+        "methods": {
+            name: {
+                "visual": dict(zip(FEATURES[name], [round(float(w), 4) for w in weights.visual], strict=True)),
+                "text": round(weights.text, 4),
+                "comments": round(weights.comments, 4),
+            }
+            for name, weights in trained.methods.items()
+        },
     }
     (folder / FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _calibration(entry: Mapping[str, Any], features: Sequence[str]) -> Calibration:
+    visual = np.array([entry["visual"][name] for name in features], np.float32)
+    return Calibration(visual, float(entry["text"]), float(entry["comments"]))

@@ -12,9 +12,9 @@ from typing import Protocol
 import numpy as np
 
 from shopcue.errors import WeightsError
-from shopcue.geometry import area, nms
+from shopcue.geometry import area, crop, nms, windows
 from shopcue.models.hub import find_weights
-from shopcue.models.image import fit_square, letterbox_placing, open_session
+from shopcue.models.image import ImageEncoder, fit_square, letterbox_placing, open_session
 from shopcue.records import COARSE_CLASSES, QUALITIES, Detections, Floats, Frame
 
 DETECTOR_OUTPUTS = ("boxes", "scores", "quality", "vectors")
@@ -104,6 +104,36 @@ class HouseDetector:
             quality=np.clip(quality[kept], 0, 1).reshape(-1, len(QUALITIES)),
             vectors=(vectors[kept] / length).astype(np.float32),
         )
+
+
+class WindowDetector:
+    """No detector: the windows of a frame, each with what the encoder makes of it, in one batch over all frames."""
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self._encoder = encoder
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the encoder."""
+        return self._encoder.fingerprint
+
+    def detect(self, frames: Sequence[Frame]) -> list[Detections]:
+        """Return the windows of each frame (`geometry.windows`); their vectors are the encoder's embeddings."""
+        boxes = [windows(frame.image.shape[1], frame.image.shape[0]) for frame in frames]
+        crops = [crop(frame.image, box) for frame, places in zip(frames, boxes, strict=True) for box in places]
+        vectors = self._encoder.encode(crops)
+        ends = np.cumsum([len(places) for places in boxes])[:-1]
+        return [
+            Detections(
+                frame.time_s,
+                boxes=(places * frame.scale).astype(np.float32),
+                scores=np.ones(len(places), np.float32),
+                classes=np.full(len(places), COARSE_CLASSES.index("goods")),
+                quality=np.ones((len(places), len(QUALITIES)), np.float32),
+                vectors=rows,
+            )
+            for frame, places, rows in zip(frames, boxes, np.split(vectors, ends), strict=True)
+        ]
 
 
 DETECTORS: dict[str, Callable[..., Detector]] = {"house": HouseDetector}

@@ -1,0 +1,272 @@
+"""Frames against a gallery, before any word about them is known: the two ways to look.
+
+`WindowLooker` (one-stage) compares windows of every frame. `TrackletLooker` (two-stage; DPRNet's detect, pick,
+retrieve, on the tracklets of Fashion Focus) follows the things that a detector finds, picks the best view of each
+stretch of a tracklet, and compares that alone; what it finds holds for the whole stretch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from shopcue.catalog.exact import similarities
+from shopcue.geometry import area, crop, off_centre, widened
+from shopcue.matching import CohortNorm, candidates, look_features, see, thing_features
+from shopcue.models.image import ImageEncoder
+from shopcue.models.verification import GeometricVerifier, Verification, closeup
+from shopcue.picking import view_quality
+from shopcue.records import Detections, Floats, Frame, Gallery, Image
+from shopcue.tracking.tracker import UNTRACKED, Tracker
+
+_SURE_INLIERS = 6  # fewer are found by chance, and then the place is wrong
+_HALF_A_FRAME_S = 0.02  # time stamps are not exact multiples
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a moment looks like, before any word about it is known.
+
+    features: float32 (P, F), of `matching.FEATURES`. box: float32 (P, 4), where each product looks most like itself,
+    xyxy pixels of the video.
+    """
+
+    time_s: float
+    features: Floats
+    box: Floats
+
+
+class Looker(Protocol):
+    """Compares the moments of one stream with a gallery; a moment may be ready some seconds after its frame."""
+
+    def update(self, frame: Frame, detections: Detections) -> list[Seen]:
+        """Take the next frame with its detections and return the moments that are ready, in order of time."""
+
+    def finish(self) -> list[Seen]:
+        """End the stream and return the moments that were not ready."""
+
+
+class WindowLooker:
+    """One-stage: embeddings of a frame's windows first, local features in the frame for the few best candidates.
+
+    encoder: the one that made the gallery. cohort: float32 (K, D), what it makes of pictures that show no product of
+    any user's shop. verify: how many candidates are verified. verify_every_s: local features cost more than all else,
+    and what they find holds for a while: it stands until so much later, or until another candidate is the best.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        encoder: ImageEncoder,
+        cohort: Floats,
+        *,
+        verify: int,
+        verify_every_s: float = 0.0,
+    ) -> None:
+        self._gallery = gallery
+        self._encoder = encoder
+        self._norm = CohortNorm.of(similarities(gallery, cohort))
+        self._verifier = GeometricVerifier(gallery)
+        self._verify, self._verify_every_s = verify, verify_every_s
+        self._verified_s = -math.inf
+        self._best = -1
+        self._found: dict[int, Verification] = {}
+        self._closeup = np.zeros(len(gallery.catalog), np.float32)
+
+    def update(self, frame: Frame, detections: Detections) -> list[Seen]:
+        """Take the next frame with its windows and return the moment."""
+        sight = see(similarities(self._gallery, detections.vectors), self._norm)
+        best = int(np.argmax(sight.similarity))
+        if best != self._best or frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
+            self._verified_s, self._best = frame.time_s, best
+            self._look_closer(frame, candidates(sight, self._verify))
+        boxes = detections.boxes[sight.window]
+        inliers = np.zeros(len(sight.similarity), np.float32)
+        for product, found in self._found.items():
+            inliers[product] = found.inliers
+            boxes[product] = found.box * frame.scale
+        return [Seen(frame.time_s, look_features(sight.similarity, inliers, self._closeup), boxes)]
+
+    def finish(self) -> list[Seen]:
+        """Return nothing: every moment was ready at once."""
+        return []
+
+    def _look_closer(self, frame: Frame, products: list[int]) -> None:
+        """Verify the candidates, and embed anew the place where the surest of them was found, cut out and upright."""
+        verified = zip(products, self._verifier.verify(frame.image, products), strict=True)
+        self._found = {product: found for product, found in verified if found.inliers}
+        surest = max(self._found.values(), key=lambda found: found.inliers, default=None)
+        self._closeup = np.zeros(len(self._gallery.catalog), np.float32)
+        if surest is not None and surest.inliers >= _SURE_INLIERS:
+            vector = self._encoder.encode([closeup(frame.image, surest)])
+            self._closeup = see(similarities(self._gallery, vector), self._norm).similarity
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One sight of a thing that may be picked: its worth, its box in pixels of the video, and its picture."""
+
+    time_s: float
+    worth: float
+    box: Floats
+    pictures: tuple[Image, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What the pick of a stretch looks like to each of P products, each float32 (P,)."""
+
+    time_s: float
+    similarity: Floats
+    inliers: Floats
+    closeup: Floats
+
+
+@dataclass(slots=True)
+class _Thing:
+    """A tracklet as far as it is still of use: the best view of the present stretch, and what was found in others."""
+
+    start_s: float = -math.inf
+    best: _View | None = None
+    looks: deque[_Look] = field(default_factory=deque)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """A frame that waits for the picks around it: which things were where, boxes in pixels of the video."""
+
+    time_s: float
+    size: tuple[float, float]
+    things: tuple[int, ...]
+    boxes: Floats
+
+
+_WHOLE_FRAME = -2
+"""The id of the frame as a whole: what it shows is looked at too, for what no detector finds."""
+
+
+class TrackletLooker:
+    """Two-stage: detections -> tracklets -> the best view of each stretch -> embedding and verification of that alone.
+
+    gallery, encoder, cohort, verify: as in `WindowLooker`. stretch_s: of how many seconds the best view is picked.
+    reach_s: what is found in a pick counts for the moments of its tracklet that are so near. most: how many things of
+    a frame are followed, the most prominent first.
+    """
+
+    def __init__(
+        self,
+        gallery: Gallery,
+        encoder: ImageEncoder,
+        cohort: Floats,
+        *,
+        verify: int,
+        stretch_s: float = 1.5,
+        reach_s: float = 3.0,
+        most: int = 3,
+    ) -> None:
+        self._gallery = gallery
+        self._encoder = encoder
+        self._norm = CohortNorm.of(similarities(gallery, cohort))
+        self._verifier = GeometricVerifier(gallery)
+        self._verify, self._stretch_s, self._reach_s, self._most = verify, stretch_s, reach_s, most
+        self._tracker = Tracker(sure_score=0.3, weak_score=0.15)
+        self._things: dict[int, _Thing] = {}
+        self._moments: deque[_Moment] = deque()
+
+    def update(self, frame: Frame, detections: Detections) -> list[Seen]:
+        """Take the next frame with its detections and return the moments that are ready, in order of time."""
+        ids = self._tracker.update(detections)
+        height, width = frame.image.shape[0] * frame.scale, frame.image.shape[1] * frame.scale
+        prominent = [int(n) for n in np.argsort(-_prominence(detections, width, height)) if ids[n] != UNTRACKED]
+        prominent = prominent[: self._most]
+        whole = np.array([0, 0, width, height], np.float32)
+        self._notice(_WHOLE_FRAME, frame, whole, 1.0, borders=(0.0, -0.2))
+        for n in prominent:
+            worth = float(view_quality(detections.quality[n])) * float(detections.scores[n])
+            self._notice(int(ids[n]), frame, detections.boxes[n], worth, borders=(0.05, 0.3))
+        boxes = np.concatenate([whole[None], detections.boxes[prominent]])
+        things = (_WHOLE_FRAME, *(int(ids[n]) for n in prominent))
+        self._moments.append(_Moment(frame.time_s, (width, height), things, boxes))
+        self._examine(frame.time_s)
+        return list(self._ready(frame.time_s - self._reach_s))
+
+    def finish(self) -> list[Seen]:
+        """End the stream and return the moments that were not ready."""
+        self._examine(math.inf)
+        return list(self._ready(math.inf))
+
+    def _notice(self, thing_id: int, frame: Frame, box: Floats, worth: float, borders: tuple[float, ...]) -> None:
+        """Keep this sight of a thing if it is the best of its stretch; a stretch that is over is examined first."""
+        thing = self._things.setdefault(thing_id, _Thing())
+        if thing.best is not None and frame.time_s - thing.start_s >= self._stretch_s - _HALF_A_FRAME_S:
+            self._pick(thing)
+        if thing.best is None:
+            thing.start_s = frame.time_s
+        if thing.best is None or worth > thing.best.worth:
+            pictures = tuple(crop(frame.image, widened(box / frame.scale, border)).copy() for border in borders)
+            thing.best = _View(frame.time_s, worth, box, pictures)
+
+    def _examine(self, now_s: float) -> None:
+        """Pick from the things that have been out of view for a stretch, and forget those that no moment needs."""
+        needed_s = (self._moments[0].time_s if self._moments else now_s) - self._reach_s
+        for thing_id, thing in list(self._things.items()):
+            if thing.best is not None and now_s - thing.start_s >= self._stretch_s + _HALF_A_FRAME_S:
+                self._pick(thing)
+            while thing.looks and thing.looks[0].time_s < needed_s:
+                thing.looks.popleft()
+            if thing.best is None and not thing.looks:
+                del self._things[thing_id]
+
+    def _pick(self, thing: _Thing) -> None:
+        """Compare the best view of the stretch with the gallery."""
+        view = thing.best
+        assert view is not None
+        thing.best = None
+        sight = see(similarities(self._gallery, self._encoder.encode(view.pictures)), self._norm)
+        products = candidates(sight, self._verify)
+        inliers = np.zeros(len(self._gallery.catalog), np.float32)
+        close = np.zeros_like(inliers)
+        found = self._verifier.verify(view.pictures[-1], products)
+        inliers[products] = [each.inliers for each in found]
+        surest = max(found, key=lambda each: each.inliers, default=None)
+        if surest is not None and surest.inliers >= _SURE_INLIERS:
+            vector = self._encoder.encode([closeup(view.pictures[-1], surest)])
+            close = see(similarities(self._gallery, vector), self._norm).similarity
+        thing.looks.append(_Look(view.time_s, sight.similarity, inliers, close))
+
+    def _ready(self, until_s: float) -> Iterator[Seen]:
+        while self._moments and self._moments[0].time_s + _HALF_A_FRAME_S <= until_s - self._stretch_s:
+            yield self._seen(self._moments.popleft())
+
+    def _seen(self, moment: _Moment) -> Seen:
+        """Sum up the picks around a moment, thing by thing; each product is seen in the thing that is most like it."""
+        features, likeness, boxes = [], [], []
+        for thing_id, box in zip(moment.things, moment.boxes, strict=True):
+            looks = (
+                [look for look in self._things[thing_id].looks if abs(look.time_s - moment.time_s) <= self._reach_s]
+                if thing_id in self._things
+                else []
+            )
+            if not looks:
+                continue
+            similarity = np.mean([look.similarity for look in looks], axis=0)
+            inliers = np.max([look.inliers for look in looks], axis=0)
+            close = np.mean([look.closeup for look in looks], axis=0)
+            part = thing_features(look_features(similarity, inliers, close), box, *moment.size)
+            features.append(part)
+            likeness.append(part[:, 1] + 2 * part[:, 3])
+            boxes.append(box)
+        which = np.argmax(np.stack(likeness), axis=0)
+        rows = np.arange(len(which))
+        return Seen(moment.time_s, np.stack(features)[which, rows], np.stack(boxes)[which])
+
+
+def _prominence(detections: Detections, width: float, height: float) -> Floats:
+    """Return how much each detection is meant to be looked at: sure, large, and near the middle. float32 (N,)."""
+    share = np.sqrt(area(detections.boxes) / (width * height))
+    return np.asarray(detections.scores * share * (1 - 0.5 * off_centre(detections.boxes, width, height)), np.float32)

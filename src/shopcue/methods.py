@@ -1,0 +1,113 @@
+"""The ways to find focuses, each put together from its parts: what looks where, what compares, and its weights.
+
+one-stage    windows of every frame -> embeddings -> matches
+two-stage    detections -> tracklets -> the best view of each -> embeddings and verification -> matches
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shopcue.errors import SettingsError, WeightsError
+from shopcue.looking import Looker, TrackletLooker, WindowLooker
+from shopcue.matching import FEATURES, Calibration
+from shopcue.models.calibration import TrainedCalibration, read_calibration
+from shopcue.models.detector import DETECTORS, Detector, WindowDetector
+from shopcue.models.image import ENCODERS, ImageEncoder
+from shopcue.models.text import LexicalMatcher
+from shopcue.pipeline import Session
+from shopcue.records import Gallery
+from shopcue.settings import Models, Settings
+
+METHODS = ("auto", *FEATURES)
+"""The names of the methods; auto is the one that did better when they were calibrated (runs/calibration.py)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method, ready to be used on many shops and streams. name: never auto."""
+
+    name: str
+    detector: Detector
+    encoder: ImageEncoder
+    trained: TrainedCalibration
+    settings: Settings
+
+    @property
+    def calibration(self) -> Calibration:
+        """The weights of its features."""
+        return self.trained.methods[self.name]
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """What names its networks."""
+        names = {"image": self.encoder.fingerprint}
+        return names if self.name == "one-stage" else {"detector": self.detector.fingerprint, **names}
+
+    def looker(self, gallery: Gallery) -> Looker:
+        """Return what compares the frames of one stream with a gallery."""
+        matching, tracking = self.settings.matching, self.settings.tracking
+        if self.name == "one-stage":
+            return WindowLooker(
+                gallery,
+                self.encoder,
+                self.trained.cohort,
+                verify=matching.verify,
+                verify_every_s=matching.verify_every_s,
+            )
+        return TrackletLooker(
+            gallery,
+            self.encoder,
+            self.trained.cohort,
+            verify=matching.verify,
+            stretch_s=tracking.stretch_s,
+            reach_s=tracking.reach_s,
+            most=tracking.most,
+        )
+
+    def session(self, gallery: Gallery) -> Session:
+        """Return a session of one stream against a shop, with words and pictures."""
+        return Session(
+            gallery.catalog, self.looker(gallery), self.calibration, LexicalMatcher(gallery.catalog), self.settings
+        )
+
+
+def open_method(name: str, settings: Settings) -> Method:
+    """Load what a method needs. Raises SettingsError for an unknown name, WeightsError where weights do not fit."""
+    if name not in METHODS:
+        raise SettingsError(f"the method is {name!r}, expected one of {', '.join(METHODS)}")
+    trained = read_calibration()
+    encoder = make_encoder(settings.models)
+    _fits("encoder", trained.encoder, encoder.fingerprint)
+    name = trained.best if name == "auto" else name
+    detector = WindowDetector(encoder) if name == "one-stage" else make_detector(settings.models)
+    if name == "two-stage":
+        _fits("detector", trained.detector, detector.fingerprint)
+    return Method(name, detector, encoder, trained, settings)
+
+
+def make_encoder(models: Models) -> ImageEncoder:
+    """Return the image encoder of the settings: one of the names in `ENCODERS`, or an ONNX file by its path."""
+    threads = models.threads or None
+    if models.image in ENCODERS and models.image != "onnx":
+        return ENCODERS[models.image](threads=threads)
+    if models.image.endswith(".onnx"):
+        return ENCODERS["onnx"](Path(models.image), threads)
+    names = ", ".join(sorted(set(ENCODERS) - {"onnx"}))
+    raise SettingsError(f"models.image is {models.image!r}, expected {names} or the path of an .onnx file")
+
+
+def make_detector(models: Models) -> Detector:
+    """Return the detector of the settings."""
+    if models.detector not in DETECTORS:
+        raise SettingsError(f"models.detector is {models.detector!r}, expected one of {', '.join(sorted(DETECTORS))}")
+    return DETECTORS[models.detector](threads=models.threads or None)
+
+
+def _fits(what: str, calibrated: str, used: str) -> None:
+    if calibrated != used:
+        raise WeightsError(
+            f"the score was calibrated with the {what} {calibrated}, the {what} is {used}; "
+            f"use the house {what}, or calibrate with runs/calibration.py"
+        )
