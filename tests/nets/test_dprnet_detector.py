@@ -16,6 +16,7 @@ from torch import Tensor  # noqa: E402
 
 from shopcue.geometry import iou as box_iou  # noqa: E402
 from shopcue.models.detector import HouseDetector  # noqa: E402
+from shopcue.nets.backbones import EfficientNetLite0  # noqa: E402
 from shopcue.nets.dprnet.backbones import BODIES, HouseBody, ResNetBody  # noqa: E402
 from shopcue.nets.dprnet.boxes import iou  # noqa: E402
 from shopcue.nets.dprnet.detector import Answers, DetectorSettings, DprnetDetector  # noqa: E402
@@ -24,6 +25,8 @@ from shopcue.nets.dprnet.losses import detection_loss  # noqa: E402
 from shopcue.nets.dprnet.rpn import ProposalSettings  # noqa: E402
 from shopcue.nets.export import run_all  # noqa: E402
 from shopcue.nets.house_detector import Truth  # noqa: E402
+from shopcue.nets.resnet import load_published_resnet  # noqa: E402
+from shopcue.nets.retrieval import HouseBackbone, ResNetBackbone  # noqa: E402
 from shopcue.records import Frame  # noqa: E402
 
 SIDE_PX = 128
@@ -203,6 +206,20 @@ def test_a_picture_without_things_trains_background_alone() -> None:
     assert not missing  # DistributedDataParallel waits for every one
 
 
+def test_half_precision_gives_nearly_the_same_losses() -> None:
+    torch.manual_seed(1)
+    detector = DprnetDetector(SETTINGS, ResNetBody((1, 1, 1, 1), width=8)).train()
+    pixels, truths = batch(range(2))
+    exact = detector.losses(pixels, truths, [0, 1])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = detector.losses(pixels, truths, [0, 1])
+    detection_loss(rough).backward()
+    for name, value in exact.items():
+        assert rough[name].dtype == torch.float32
+        assert rough[name].item() == pytest.approx(value.item(), rel=0.1, abs=0.02), name
+    assert all(each.grad is not None and each.grad.isfinite().all() for each in detector.parameters())
+
+
 # ---- bodies ----------------------------------------------------------------------------------------------------
 
 
@@ -214,6 +231,23 @@ def test_bodies_keep_their_promises(name: str) -> None:
         pooled = body.tail(torch.zeros(5, body.map_channels, body.roi_side, body.roi_side))
     assert features.shape == (2, body.map_channels, 4, 6)
     assert pooled.shape == (5, body.box_channels)
+
+
+def test_bodies_are_their_backbones_cut_in_two() -> None:
+    torch.manual_seed(0)
+    pixels = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
+    backbone = EfficientNetLite0()
+    for module in backbone.modules():
+        if isinstance(module, torch.nn.Conv2d):  # PyTorch's own start lets the picture fade on its way through
+            torch.nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    house, whole = HouseBody(backbone), HouseBackbone()
+    whole.net = backbone
+    resnet, whole_resnet = ResNetBody((1, 1, 2, 1), width=8), ResNetBackbone((1, 1, 2, 1), width=8)
+    whole_resnet(pixels)  # moves the statistics away from their start
+    load_published_resnet(resnet.net, whole_resnet.net.state_dict())
+    for body, encoder in ((house, whole), (resnet, whole_resnet.eval())):
+        with torch.no_grad():
+            torch.testing.assert_close(body.tail(body(pixels)), encoder(pixels), rtol=1e-4, atol=1e-4)
 
 
 def test_freezing_stops_the_first_layers_alone() -> None:
