@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +23,15 @@ from shopcue.nets.dprnet.backbones import BODIES, HouseBody, ResNetBody  # noqa:
 from shopcue.nets.dprnet.boxes import iou  # noqa: E402
 from shopcue.nets.dprnet.detector import Answers, DetectorSettings, DprnetDetector  # noqa: E402
 from shopcue.nets.dprnet.export import Served, export_dprnet_detector  # noqa: E402
-from shopcue.nets.dprnet.losses import detection_loss  # noqa: E402
+from shopcue.nets.dprnet.losses import UNKNOWN, detection_loss  # noqa: E402
+from shopcue.nets.dprnet.operators import TorchOperators  # noqa: E402
+from shopcue.nets.dprnet.roi_align import roi_align  # noqa: E402
 from shopcue.nets.dprnet.rpn import ProposalSettings  # noqa: E402
 from shopcue.nets.export import run_all  # noqa: E402
 from shopcue.nets.house_detector import Truth  # noqa: E402
 from shopcue.nets.resnet import load_published_resnet  # noqa: E402
 from shopcue.nets.retrieval import HouseBackbone, ResNetBackbone  # noqa: E402
-from shopcue.records import Frame  # noqa: E402
+from shopcue.records import QUALITIES, Frame  # noqa: E402
 
 SIDE_PX = 128
 COLOURS = np.array([[220, 40, 40], [40, 200, 60], [60, 80, 230]])  # of each class
@@ -187,6 +191,56 @@ def test_a_picture_is_trained_on_alike_whatever_stands_beside_it() -> None:
     assert len(together) == 8
     for name, value in together.items():
         assert value.item() == pytest.approx(np.mean([each[name].item() for each in alone]), rel=1e-3), name
+
+
+def test_the_second_stage_is_trained_as_a_loop_would() -> None:
+    torch.manual_seed(1)
+    settings = replace(SETTINGS, samples=1000, positive_share=1.0)  # all proposals, so that the order is no matter
+    detector = DprnetDetector(settings, ResNetBody((1, 1, 1, 1), width=8)).train()
+    torch.nn.init.normal_(detector.head.to_deltas.weight, std=0.1)
+    pixels, (truth,) = batch(range(1))
+    truth = replace(truth, instances=torch.tensor([UNKNOWN, 4]), ignored=torch.tensor([[0.0, 0, 40, 128]]))
+    with torch.no_grad():
+        losses = detector.losses(pixels, [truth], [0])
+        features = detector.body(pixels)
+        logits, deltas, anchors = detector.proposals(features)
+        boxes, scores = detector.proposals.propose(logits, deltas, anchors, (SIDE_PX, SIDE_PX), TorchOperators())
+        proposed = torch.cat([boxes[0, scores[0].isfinite()], truth.boxes])
+        rois = roi_align(features, proposed, torch.zeros(len(proposed), dtype=torch.int64), 14, 1 / 16)
+        logits, deltas = detector.head(detector.body.tail(rois))
+        said = detector.branches(rois)
+        names = detector.branches.instance(said.vectors)
+
+    sums: dict[str, list[float]] = {name: [] for name in losses if not name.startswith("rpn")}
+    for index, box in enumerate(proposed):
+        overlap = [iou(box[None], thing[None]).item() for thing in truth.boxes]
+        owner = int(np.argmax(overlap))
+        is_thing = overlap[owner] >= 0.5
+        hidden = max(min(box[2], 40) - box[0], 0) * (box[3] - box[1])
+        if not is_thing and hidden >= 0.5 * (box[2] - box[0]) * (box[3] - box[1]):
+            continue
+        label = int(truth.classes[owner]) if is_thing else 3
+        sums["rcnn_class"].append(-logits[index].double().softmax(dim=0)[label].log().item())
+        if not is_thing:
+            continue
+        (x0, y0, x1, y1), (gx0, gy0, gx1, gy1) = box.tolist(), truth.boxes[owner].tolist()
+        wanted = [
+            10 * (gx0 + gx1 - x0 - x1) / 2 / (x1 - x0),
+            10 * (gy0 + gy1 - y0 - y1) / 2 / (y1 - y0),
+            5 * math.log((gx1 - gx0) / (x1 - x0)),
+            5 * math.log((gy1 - gy0) / (y1 - y0)),
+        ]
+        gaps = [abs(a - b) for a, b in zip(deltas[index, label].tolist(), wanted, strict=True)]
+        sums["rcnn_box"].append(sum(0.5 * gap**2 if gap < 1 else gap - 0.5 for gap in gaps))
+        for column, name in enumerate(QUALITIES):
+            level = int(truth.quality[owner, column])
+            sums[name].append(-said.quality[column][index].double().softmax(dim=0)[level].log().item())
+        if truth.instances[owner] != UNKNOWN:
+            sums["instance"].append(-names[index].double().softmax(dim=0)[4].log().item())
+    assert 0 < len(sums["instance"]) < len(sums["rcnn_box"]) < len(sums["rcnn_class"]) < len(proposed)
+    assert losses["rcnn_box"].item() == pytest.approx(sum(sums["rcnn_box"]) / len(sums["rcnn_class"]), rel=1e-3)
+    for name in ("rcnn_class", *QUALITIES, "instance"):
+        assert losses[name].item() == pytest.approx(np.mean(sums[name]), rel=1e-3), name
 
 
 def test_a_picture_without_things_trains_background_alone() -> None:
