@@ -16,6 +16,7 @@ from shopcue.nets.backbones import (  # noqa: E402
     BATCH_NORM_EPSILON,
     FEATURES,
     EfficientNetLite0,
+    MiddleLite0,
     PictureEncoder,
     SameConv,
     load_published,
@@ -115,3 +116,28 @@ def test_whitening_centres_and_decorrelates() -> None:
     covariance = np.cov(out.T)
     np.testing.assert_allclose(covariance - np.diag(np.diag(covariance)), 0, atol=1e-2)
     assert np.all(np.diag(covariance) < 1)
+
+
+def test_the_middle_pools_the_filters_of_the_twelfth_block() -> None:
+    """Against hooks on the whole net: the power mean over all places of what the twelfth block's filters say."""
+    whole = load_published(published_state()).eval()
+    seen: list[torch.Tensor] = []
+    hook = whole.blocks[11].depthwise.register_forward_hook(lambda module, args, out: seen.append(out))
+    pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        whole(pictures)
+        hook.remove()
+        pooled = MiddleLite0(whole)(pictures)
+    places = seen[0].clamp(1e-3, 6).flatten(2).double().numpy()
+    np.testing.assert_allclose(pooled.numpy(), (places**3).mean(axis=2) ** (1 / 3), rtol=1e-4)
+    assert pooled.shape == (2, MiddleLite0.width)
+
+
+def test_an_encoder_of_the_middle_gives_unit_vectors_and_slopes() -> None:
+    encoder = PictureEncoder(MiddleLite0(EfficientNetLite0()), dim=8)
+    vectors = encoder(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
+    np.testing.assert_allclose(vectors.detach().norm(dim=1).numpy(), 1, rtol=1e-5)
+    encoder.backbone.freeze(3)
+    vectors[:, 0].sum().backward()
+    slopes = {name: value.grad for name, value in encoder.named_parameters()}
+    assert all(slope is None or torch.isfinite(slope).all() for slope in slopes.values())

@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch", reason="training is an extra: pip install '
 
 from shopcue.nets.backbones import EfficientNetLite0, PictureEncoder  # noqa: E402
 from shopcue.training.encoder import Progress, Schedule, blend, embed, train_encoder  # noqa: E402
-from shopcue.training.pairs import Goods, PairBatches, PairRecipe  # noqa: E402
+from shopcue.training.pairs import Goods, PairBatches, PairRecipe, Photo  # noqa: E402
 
-SCHEDULE = Schedule(steps=8, warmup=2, backbone_rate=1e-3, projection_rate=1e-3, workers=0)
+SCHEDULE = Schedule(steps=8, warmup=2, frozen_blocks=2, backbone_rate=1e-3, projection_rate=1e-3, workers=0)
 
 
 @pytest.fixture(autouse=True)
@@ -34,9 +34,9 @@ def batches() -> PairBatches:
     """Flat colours: a product is known by its colour alone, whatever crops and blur do."""
     rng = np.random.default_rng(0)
     flat = [np.zeros((48, 48, 3), np.uint8) + rng.integers(0, 256, 3, dtype=np.uint8) for _ in range(12)]
-    goods = [Goods(picture, np.full((48, 48), 255, np.uint8), (picture,)) for picture in flat[:6]]
-    recipe = PairRecipe(garments=4, goods=4, side_px=32, twins=0, composed=0, in_clutter=0)
-    return PairBatches(goods, flat[6:], flat, recipe)
+    goods = [Goods(picture, np.full((48, 48), 255, np.uint8), (Photo(picture),)) for picture in flat[:6]]
+    recipe = PairRecipe(garments=4, goods=4, drawn=0, side_px=32, twins=0, composed=0, in_clutter=0)
+    return PairBatches(goods, [], flat[6:], flat, recipe)
 
 
 def train() -> tuple[PictureEncoder, PictureEncoder, list[Progress]]:

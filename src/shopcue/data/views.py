@@ -6,6 +6,8 @@ pairs or nets. The same generator state gives the same picture.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 
@@ -15,6 +17,7 @@ from shopcue.records import Floats, Image
 Rng = np.random.Generator
 
 _WHITE = 255
+_ORDERS = ((0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))  # of the channels, all but the usual one
 _SKIN: Floats = np.array([[224, 172, 140], [198, 134, 96], [141, 85, 54], [241, 204, 176], [92, 58, 40]], np.float32)
 
 
@@ -53,10 +56,11 @@ def degraded(view: Image, rng: Rng) -> Image:
     return jpeg(view, rng, 25)
 
 
-def placed(picture: Image, mask: Image, ground: Image, rng: Rng) -> Image:
-    """Return `ground` with the picture in it: cut out by `mask`, in perspective, anywhere, at 35 to 95 % of the side.
+def placed(picture: Image, mask: Image, ground: Image, rng: Rng) -> tuple[Image, Floats]:
+    """Return `ground` with the picture in it, and its box: cut out by `mask`, in perspective, anywhere, 35 to 95 %.
 
-    mask: uint8 (H, W), 255 where the product is. The view keeps the size of `ground`.
+    mask: uint8 (H, W), 255 where the product is. The view keeps the size of `ground`, of whose sides the picture takes
+    its share; the box, float32 (4,), is xyxy pixels of the view and holds the four corners of the picture.
     """
     height, width = ground.shape[:2]
     scale = rng.uniform(0.35, 0.95) * min(height / picture.shape[0], width / picture.shape[1])
@@ -72,64 +76,30 @@ def placed(picture: Image, mask: Image, ground: Image, rng: Rng) -> Image:
     matrix = cv2.getPerspectiveTransform(source, target)
     warped = cv2.warpPerspective(picture, matrix, (width, height), flags=cv2.INTER_AREA)
     alpha = cv2.GaussianBlur(cv2.warpPerspective(mask, matrix, (width, height)), (3, 3), 0)[..., None] / np.float32(255)
-    return np.asarray(warped * alpha + ground * (1 - alpha), np.uint8)
+    box: Floats = np.clip([*target.min(axis=0), *target.max(axis=0)], 0, [width, height] * 2).astype(np.float32)
+    return np.asarray(warped * alpha + ground * (1 - alpha), np.uint8), box
 
 
-def cut_out(picture: Image, tolerance: int = 12) -> Image:
-    """Return the mask of the product in a shop picture: the convex hull of all but the plain ground. uint8 (H, W).
+def inks(rng: Rng) -> Callable[[Image], Image]:
+    """Return what shows a picture in other inks: hues are turned, or channels change places, now and then reversed.
 
-    The hull, because the ground flows into white packs through their white print: what is left without it is lace.
+    Two pictures of one product in the same new inks are two views of a product that does not exist, a twin of the real
+    one. White print and black print have no hue to turn; reversed, light is dark.
     """
-    height, width = picture.shape[:2]
-    flooded = np.zeros((height + 2, width + 2), np.uint8)
-    flags = 4 | cv2.FLOODFILL_MASK_ONLY | cv2.FLOODFILL_FIXED_RANGE | 255 << 8
-    for x, y in ((0, 0), (width - 1, 0), (0, height - 1), (width - 1, height - 1)):
-        if picture[y, x].min() > 200 and not flooded[y + 1, x + 1]:
-            cv2.floodFill(picture.copy(), flooded, (x, y), 0, (tolerance,) * 3, (tolerance,) * 3, flags)
-    product = cv2.morphologyEx(255 - flooded[1:-1, 1:-1], cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    points = cv2.findNonZero(product)
-    if points is None:
-        return np.full((height, width), 255, np.uint8)
-    return np.asarray(cv2.fillConvexPoly(np.zeros((height, width), np.uint8), cv2.convexHull(points), 255), np.uint8)
+    kind, turn = int(rng.integers(5)), int(rng.integers(20, 160))
+    order = _ORDERS[int(rng.integers(len(_ORDERS)))]
+    if kind < 2:
+        return lambda image: hue_turned(image, 2 * turn)
+    if kind < 4:
+        return lambda image: np.ascontiguousarray(image[..., order])
+    return lambda image: np.ascontiguousarray(255 - image[..., order])
 
 
-def recoloured(images: tuple[Image, Image], degrees: float) -> tuple[Image, Image]:
-    """Return both pictures with their hues turned alike: two views of a product that does not exist, a twin."""
-    turned = []
-    for image in images:
-        hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
-        hsv[..., 0] = (hsv[..., 0].astype(np.int16) + round(degrees / 2)) % 180
-        turned.append(np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8))
-    return turned[0], turned[1]
-
-
-def edited(picture: Image, mask: Image, patch: Image, rng: Rng) -> Image:
-    """Return the picture of a sister product: the same pack with two to four parts of its print changed.
-
-    mask: uint8 (H, W), 255 where the product is. patch: a picture to print on it. A part is turned in hue, mirrored,
-    covered by the patch, or written on. An encoder that is to tell sisters apart must read the print.
-    """
-    view = picture.copy()
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
-        return view
-    tall, wide = int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
-    for _ in range(int(rng.integers(2, 5))):
-        h, w = int(rng.uniform(0.15, 0.45) * tall) + 1, int(rng.uniform(0.3, 0.9) * wide) + 1
-        y, x = int(rows[0] + rng.integers(0, tall - h + 1)), int(columns[0] + rng.integers(0, wide - w + 1))
-        part = np.ascontiguousarray(view[y : y + h, x : x + w])
-        kind = int(rng.integers(4))
-        if kind == 0:
-            part = recoloured((part, part), float(rng.uniform(40, 320)))[0]
-        elif kind == 1:
-            part = part[::-1, ::-1]
-        elif kind == 2:
-            part = np.asarray(cv2.resize(crop_random(patch, rng, 0.3), (w, h), interpolation=cv2.INTER_AREA), np.uint8)
-        else:
-            _write(part, rng)
-        inside = mask[y : y + h, x : x + w, None] > 0
-        view[y : y + h, x : x + w] = np.where(inside, part, view[y : y + h, x : x + w])
-    return view
+def hue_turned(image: Image, degrees: float) -> Image:
+    """Return the picture with all hues turned by an angle."""
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
+    hsv[..., 0] = (hsv[..., 0].astype(np.int16) + round(degrees / 2)) % 180
+    return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB), np.uint8)
 
 
 def crop_random(image: Image, rng: Rng, least_share: float) -> Image:
@@ -140,6 +110,20 @@ def crop_random(image: Image, rng: Rng, least_share: float) -> Image:
     h, w = max(8, int(height * shares[0])), max(8, int(width * shares[1]))
     y, x = int(rng.integers(0, max(height - h, 0) + 1)), int(rng.integers(0, max(width - w, 0) + 1))
     return image[y : y + h, x : x + w]
+
+
+def crop_around(image: Image, box: Floats, rng: Rng) -> Image:
+    """Return what a detector may cut out: the box, 0.85 to 1.5 times as large, a little aside, inside the picture.
+
+    box: float32 (4,), xyxy pixels.
+    """
+    size, middle = box[2:] - box[:2], (box[:2] + box[2:]) / 2
+    half = size / 2 * np.exp(rng.uniform(np.log(0.85), np.log(1.5)) + rng.normal(0, 0.06, 2))
+    middle = middle + rng.uniform(-0.08, 0.08, 2) * size
+    limits = np.array([image.shape[1], image.shape[0]])
+    x0, y0 = np.clip(middle - half, 0, limits - 8).astype(int)
+    x1, y1 = np.maximum(np.clip(middle + half, 0, limits).astype(int), (x0 + 8, y0 + 8))
+    return image[y0:y1, x0:x1]
 
 
 def tilted(image: Image, rng: Rng, spread: float) -> Image:
@@ -230,15 +214,6 @@ def with_graphics(image: Image, rng: Rng) -> Image:
         ink = [255.0 if colour.mean() < 128 else 0.0] * 3
         cv2.putText(view, text, (x + 2, y + h - 3), cv2.FONT_HERSHEY_SIMPLEX, h / 40, ink, 1, cv2.LINE_AA)
     return view
-
-
-def _write(part: Image, rng: Rng) -> None:
-    """Write a word of a random colour into `part`, in place."""
-    height = part.shape[0]
-    word = "".join(chr(rng.integers(65, 91)) for _ in range(int(rng.integers(2, 6))))
-    ink = [float(value) for value in rng.integers(0, 256, 3)]
-    thickness = max(1, height // 12)
-    cv2.putText(part, word, (1, height - 3), cv2.FONT_HERSHEY_DUPLEX, height / 32, ink, thickness, cv2.LINE_AA)
 
 
 def _levels() -> Floats:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 FEATURES = 1280  # channels of the last convolution
+_MIDDLE = 11  # the block whose filters `MiddleLite0` ends with
 BATCH_NORM_EPSILON = 1e-3  # as in the TensorFlow original
 
 
@@ -81,6 +82,8 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite0(nn.Module):
     """The backbone: (N, 3, S, S) pictures, (x - 127) / 128 of RGB, S a multiple of 32 -> (N, 1280) pooled features."""
 
+    width = FEATURES
+
     def __init__(self) -> None:
         super().__init__()
         self.stem = SameConv(3, 32, 3, stride=2)
@@ -107,16 +110,49 @@ class EfficientNetLite0(nn.Module):
             module.requires_grad_(False)
 
 
+class MiddleLite0(nn.Module):
+    """EfficientNet-Lite0 up to the filters of its twelfth block: (N, 3, S, S) -> (N, 672) features.
+
+    The last blocks of a classifier forget what does not tell classes apart; print and cut, by which a shop's goods
+    differ, are in the middle. Positions are pooled by their generalized mean of power 3 (Radenovic, Tolias and Chum,
+    2019), so that a small part with something to say is heard.
+    """
+
+    width = 672
+
+    def __init__(self, whole: EfficientNetLite0) -> None:
+        """Take over the layers of `whole`, which are shared and not copied."""
+        super().__init__()
+        self.stem = whole.stem
+        self.blocks = whole.blocks[:_MIDDLE]
+        last = whole.blocks[_MIDDLE]
+        self.expand, self.depthwise = last.expand, last.depthwise
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the generalized mean over the middle map. (N, 3, S, S) -> (N, 672)."""
+        x = F.relu6(self.stem(x))
+        for block in self.blocks:
+            x = block(x)
+        x = F.relu6(self.depthwise(F.relu6(self.expand(x))))
+        x = x.clamp(min=1e-3)  # the slope of the root is endless at zero
+        return (x * x * x).mean(dim=(2, 3)).pow(1 / 3)
+
+    def freeze(self, blocks: int) -> None:
+        """Stop training of the stem and of the first `blocks` blocks."""
+        for module in (self.stem, *self.blocks[:blocks]):
+            module.requires_grad_(False)
+
+
 class PictureEncoder(nn.Module):
     """Pixels -> unit vectors, with the preprocessing inside: uint8 RGB (N, S, S, 3) -> float32 (N, dim)."""
 
-    def __init__(self, backbone: EfficientNetLite0, dim: int = 256) -> None:
+    def __init__(self, backbone: EfficientNetLite0 | MiddleLite0, dim: int = 256) -> None:
         super().__init__()
         self.backbone = backbone
-        self.projection = nn.Linear(FEATURES, dim)
+        self.projection = nn.Linear(backbone.width, dim)
 
     def features(self, pixels: Tensor) -> Tensor:
-        """Return what the projection sees. uint8 (N, S, S, 3) -> float32 (N, 1280)."""
+        """Return what the projection sees. uint8 (N, S, S, 3) -> float32 (N, F)."""
         return self.backbone((pixels.permute(0, 3, 1, 2).float() - 127.0) * (1.0 / 128.0))
 
     def forward(self, pixels: Tensor) -> Tensor:

@@ -28,13 +28,13 @@ class Schedule:
     Both rates rise over `warmup` steps and fall on a cosine to zero. frozen_blocks: besides the stem.
     """
 
-    steps: int = 160
+    steps: int = 300
     warmup: int = 10
     backbone_rate: float = 2e-4
     projection_rate: float = 1e-3
     weight_decay: float = 0.02
-    temperature: float = 0.07
-    frozen_blocks: int = 2
+    temperature: float = 0.05
+    frozen_blocks: int = 5
     workers: int = 1
 
 

@@ -7,7 +7,7 @@ pasting them makes an encoder WORSE on people who wear them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,24 +15,38 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from shopcue.data.cutouts import cut_plain
 from shopcue.data.views import (
     Rng,
     camera_view,
+    crop_around,
     crop_random,
-    cut_out,
     degraded,
-    edited,
     exposed,
+    inks,
     jpeg,
     placed,
-    recoloured,
     shop_view,
+    tilted,
 )
 from shopcue.errors import MediaError
 from shopcue.models.image import Fit, fit_square, trim_margins
-from shopcue.records import Image, Indices
+from shopcue.records import Floats, Image, Indices
+from shopcue.training.drawn import DrawnGoods
 
 KEPT_SIDE_PX = 288  # pictures are kept in memory at this size: larger than any crop that the net sees
+PHOTO_SIDE_PX = 384  # photos are: what they show is a part of them
+
+Pair = tuple[Image, Image, int]  # what a camera sees, what the shop shows, and of which product
+FindBox = Callable[[Path, Image], Floats | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo and the box of the product in it, float32 (4,), xyxy pixels; without box where that is not known."""
+
+    pixels: Image
+    box: Floats | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +55,7 @@ class Goods:
 
     picture: Image
     mask: Image
-    photos: tuple[Image, ...]
+    photos: tuple[Photo, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,69 +69,75 @@ class PairBatch:
 
 @dataclass(frozen=True, slots=True)
 class PairRecipe:
-    """How a batch is made up: numbers of pairs, and shares of the goods pairs.
+    """How a batch is made up: numbers of pairs, and shares.
 
-    sisters: pairs of packs whose print is changed, two of each pack. composed: the picture laid into a scene in place
-    of a photo. twins: a hue that does not exist. in_clutter: photos made small in a scene. fit: squashed crops vary
-    the aspect, which served the letterboxed pictures of inference better than letterboxed crops did.
+    drawn: pairs of drawn packs, whole families at a time. composed: goods whose picture is laid into a scene in place
+    of a photo. twins: halves of the goods in inks that do not exist. loose: crops of photos that keep what is around
+    the product, in place of a detector's. in_clutter: of those, photos made small in a scene. letterboxed: pairs that
+    become squares as at inference; the others are squashed, which varies the aspect.
     """
 
-    garments: int = 24
-    goods: int = 14
-    sisters: int = 0
+    garments: int = 16
+    goods: int = 16
+    drawn: int = 12
     side_px: int = 160
-    fit: Fit = "squash"
-    composed: float = 0.5
-    twins: float = 0.4
-    in_clutter: float = 0.25
+    composed: float = 0.4
+    twins: float = 0.7
+    loose: float = 0.3
+    in_clutter: float = 0.4
+    letterboxed: float = 0.6
     seed: int = 0
 
 
 class PairBatches:
     """Makes batch `step` of a training run; random access, so that worker processes need no common state.
 
-    goods: products with photos come first in importance: three in four goods pairs are of them. garments: one photo
-    each. grounds: photos of other things, for backgrounds.
+    goods: products with photos come first in importance: three in four goods pairs are of them. families: drawn goods.
+    garments: one photo each. grounds: photos of other things, for backgrounds.
     """
 
     def __init__(
-        self, goods: Sequence[Goods], garments: Sequence[Image], grounds: Sequence[Image], recipe: PairRecipe
+        self,
+        goods: Sequence[Goods],
+        families: Sequence[tuple[DrawnGoods, ...]],
+        garments: Sequence[Image],
+        grounds: Sequence[Image],
+        recipe: PairRecipe,
     ) -> None:
         self._photographed = [index for index, product in enumerate(goods) if product.photos]
         self._pictured = [index for index, product in enumerate(goods) if not product.photos]
-        self._goods, self._garments, self._grounds, self._recipe = goods, garments, grounds, recipe
+        self.goods, self.families, self._garments, self._grounds = goods, families, garments, grounds
+        self._recipe = recipe
 
     def __call__(self, step: int) -> PairBatch:
-        """Return batch `step`: goods first, then garments."""
+        """Return batch `step`: goods first, then drawn goods, then garments."""
         recipe = self._recipe
         rng = np.random.default_rng((recipe.seed, step))
-        queries: list[Image] = []
-        keys: list[Image] = []
-        products: list[int] = []
-        for product in self._draw_goods(rng):
-            query, key = self._goods_pair(self._goods[product], rng)
-            twin = rng.random() < recipe.twins
-            if twin:
-                query, key = recoloured((query, key), float(rng.uniform(40, 320)))
-            queries.append(query)
-            keys.append(key)
-            # A twin is a product of its own: it must be told from the product that it was made of.
-            products.append(-1 - len(products) if twin else product)
-        for query, key in self._sister_pairs(rng):
-            queries.append(query)
-            keys.append(key)
-            products.append(-1 - len(products))
-        for garment in rng.choice(len(self._garments), recipe.garments, replace=False):
-            query, key = self._garment_pair(self._garments[garment], rng)
-            queries.append(query)
-            keys.append(key)
-            products.append(len(self._goods) + int(garment))
-        side = recipe.side_px
-        return PairBatch(
-            np.stack([fit_square(query, side, recipe.fit) for query in queries]),
-            np.stack([fit_square(key, side, recipe.fit) for key in keys]),
-            np.array(products, np.int64),
-        )
+        pairs = [*self._goods_pairs(rng), *self._drawn_pairs(rng), *self._garment_pairs(rng)]
+        queries, keys = [], []
+        for query, key, _ in pairs:
+            fit: Fit = "letterbox" if rng.random() < recipe.letterboxed else "squash"
+            queries.append(fit_square(query, recipe.side_px, fit))
+            keys.append(fit_square(key, recipe.side_px, fit))
+        products = np.array([product for _, _, product in pairs], np.int64)
+        return PairBatch(np.stack(queries), np.stack(keys), products)
+
+    def _goods_pairs(self, rng: Rng) -> Iterator[Pair]:
+        """Yield goods in two halves, each in inks of its own: real ones, or others that make twins of all of them.
+
+        A product in other inks is one of its own. The goods of a half share their inks, so that sisters stay as near
+        to each other as they are, while none of them can be learnt by heart.
+        """
+        drawn = self._draw_goods(rng)
+        half = -(-len(drawn) // 2)
+        for part, first in enumerate(range(0, len(drawn), half)):
+            paint = inks(rng) if rng.random() < self._recipe.twins else None
+            for product in drawn[first : first + half]:
+                query, key = self._goods_pair(self.goods[product], rng)
+                if paint is None:
+                    yield query, key, product
+                else:
+                    yield paint(query), paint(key), -1 - product - part * len(self.goods)
 
     def _draw_goods(self, rng: Rng) -> list[int]:
         """Return the goods of a batch: three quarters photographed, each at most once more than the others."""
@@ -132,29 +152,44 @@ class PairBatches:
         """Return (what a camera sees, what the shop shows) of one product."""
         key = shop_view(goods.picture, rng)
         if not goods.photos or rng.random() < self._recipe.composed:
-            scene = placed(goods.picture, goods.mask, self._ground(rng), rng)
-            return degraded(crop_random(scene, rng, 0.85), rng), key
+            return self._composed(goods.picture, goods.mask, rng), key
         photo = goods.photos[rng.integers(len(goods.photos))]
+        if photo.box is not None and rng.random() >= self._recipe.loose:
+            view = crop_around(photo.pixels, photo.box, rng)
+            return degraded(tilted(view, rng, 0.05) if rng.random() < 0.5 else view, rng), key
         if rng.random() < self._recipe.in_clutter:
-            part = crop_random(photo, rng, 0.7)
-            scene = placed(part, np.full(part.shape[:2], 255, np.uint8), self._ground(rng), rng)
+            part = crop_random(photo.pixels, rng, 0.7)
+            scene, _ = placed(part, np.full(part.shape[:2], 255, np.uint8), self._ground(rng), rng)
             return degraded(scene, rng), key
-        return camera_view(photo, rng, 0.6), key
+        return camera_view(photo.pixels, rng, 0.6), key
 
-    def _sister_pairs(self, rng: Rng) -> Iterator[tuple[Image, Image]]:
-        """Yield pairs of products that do not exist, two sisters of each pack: the nearest of wrong answers."""
-        for base in rng.permutation(self._photographed)[: self._recipe.sisters // 2]:
-            goods = self._goods[base]
-            for _ in range(2):
-                picture = edited(goods.picture, goods.mask, self._ground(rng), rng)
-                scene = placed(picture, goods.mask, self._ground(rng), rng)
-                yield degraded(crop_random(scene, rng, 0.85), rng), shop_view(picture, rng)
+    def _composed(self, picture: Image, mask: Image, rng: Rng) -> Image:
+        """Return the picture, cut out by `mask`, in a scene that a detector or nobody has cut."""
+        scene, box = placed(picture, mask, self._ground(rng), rng)
+        loose = rng.random() < self._recipe.loose
+        return degraded(crop_random(scene, rng, 0.85) if loose else crop_around(scene, box, rng), rng)
 
-    def _garment_pair(self, photo: Image, rng: Rng) -> tuple[Image, Image]:
-        """Return two views of one photo: a harsh one and a mild one, either turned left for right."""
-        query = camera_view(photo, rng, 0.45)
-        key = jpeg(exposed(crop_random(photo, rng, 0.75), rng, 0.15), rng, 50)
-        return (query[:, ::-1] if rng.random() < 0.3 else query), key
+    def _drawn_pairs(self, rng: Rng) -> Iterator[Pair]:
+        """Yield pairs of families that are drawn at random, until there are enough."""
+        first = len(self.goods) + len(self._garments)
+        wanted = self._recipe.drawn
+        for family in rng.permutation(len(self.families)):
+            sisters = self.families[family]
+            for at, goods in enumerate(sisters[:wanted]):
+                view = goods.views[rng.integers(len(goods.views))]
+                query = self._composed(np.ascontiguousarray(view[..., :3]), np.ascontiguousarray(view[..., 3]), rng)
+                yield query, shop_view(goods.picture, rng), first + int(family) * len(sisters) + at
+            wanted -= len(sisters)
+            if wanted <= 0:
+                return
+
+    def _garment_pairs(self, rng: Rng) -> Iterator[Pair]:
+        """Yield two views of one photo: a harsh one and a mild one, either turned left for right."""
+        for garment in rng.choice(len(self._garments), self._recipe.garments, replace=False):
+            photo = self._garments[garment]
+            query = camera_view(photo, rng, 0.45)
+            key = jpeg(exposed(crop_random(photo, rng, 0.75), rng, 0.15), rng, 50)
+            yield query[:, ::-1] if rng.random() < 0.3 else query, key, len(self.goods) + int(garment)
 
     def _ground(self, rng: Rng) -> Image:
         ground = crop_random(self._grounds[int(rng.integers(len(self._grounds)))], rng, 0.6)
@@ -172,7 +207,10 @@ def read_picture(path: Path, side_px: int = KEPT_SIDE_PX) -> Image:
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def make_goods(picture: Path, photos: Sequence[Path]) -> Goods:
-    """Return one product read from its files."""
+def make_goods(picture: Path, photos: Sequence[Path], find_box: FindBox | None = None) -> Goods:
+    """Return one product read from its files. find_box: gives the product's box in a photo, or None."""
     tight = np.ascontiguousarray(trim_margins(read_picture(picture)))
-    return Goods(tight, cut_out(tight), tuple(read_picture(path) for path in photos))
+    read = ((path, read_picture(path, PHOTO_SIDE_PX)) for path in photos)
+    return Goods(
+        tight, cut_plain(tight), tuple(Photo(pixels, find_box and find_box(path, pixels)) for path, pixels in read)
+    )
