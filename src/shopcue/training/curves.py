@@ -8,52 +8,39 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from shopcue.errors import OutputError
 
-COLUMNS = ("step", "loss", "distance", "classification", "rate", "seconds")
+CURVES = "curves.csv"
+"""The name of the file in a training's folder."""
 
 
 class Curves:
-    """The curves of a retrieval training: means of the losses, the rate, seconds, and figures now and then.
+    """Rows of figures by step, and the seconds since the start or the resumption.
 
-    path: of the CSV, which appears whole at each `write`.
+    path: of the CSV, which appears whole at each `write`. resume: keep the rows that are there.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
         self._path = path
         self._rows: list[dict[str, str]] = []
-        self._parts: list[Tensor] = []
         self._begun_s = time.monotonic()
+        if resume and path.is_file():
+            with path.open(newline="", encoding="utf-8") as file:
+                self._rows = [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]
 
-    def read(self, step: int) -> None:
-        """Take the rows up to `step` back from the file, where there is one: what came later is done again."""
-        if not self._path.is_file():
-            return
-        with self._path.open(newline="", encoding="utf-8") as file:
-            rows = [row for row in csv.DictReader(file) if (row.get("step") or "").isdecimal()]
-        self._rows = [row for row in rows if int(row["step"]) <= step]
-
-    def add(self, parts: Tensor) -> None:
-        """Add the loss of a step and its two parts, (3,); they stay on their device until a row is closed."""
-        self._parts.append(parts)
-
-    def close_row(self, step: int, rate: float) -> None:
-        """Make a row of the mean of what was added since the last one; `step` steps are behind us."""
-        means = [f"{value:.5f}" for value in torch.stack(self._parts).mean(dim=0).tolist()]
-        values = (str(step), *means, f"{rate:.3e}", f"{time.monotonic() - self._begun_s:.1f}")
-        self._rows.append(dict(zip(COLUMNS, values, strict=True)))
-        self._parts.clear()
+    def add(self, step: int, figures: Mapping[str, float]) -> None:
+        """Add the row of `step`. Rows of the same step or later ones are of a run that was killed: they are dropped."""
+        self._rows = [row for row in self._rows if int(row["step"]) < step]
+        texts = {name: f"{value:.6g}" for name, value in figures.items()}
+        self._rows.append({"step": str(step), **texts, "seconds": f"{time.monotonic() - self._begun_s:.1f}"})
 
     def note(self, figures: Mapping[str, float]) -> None:
-        """Add figures to the last row; each name is a column."""
-        self._rows[-1].update({name: f"{value:.5f}" for name, value in figures.items()})
+        """Add figures to the last row."""
+        self._rows[-1].update({name: f"{value:.6g}" for name, value in figures.items()})
 
     def write(self) -> None:
-        """Write all rows, under another name first. Raises OutputError."""
-        names = dict.fromkeys((*COLUMNS, *(name for row in self._rows for name in row)))
+        """Write all rows, under another name first; every figure is a column. Raises OutputError."""
+        names = dict.fromkeys(name for row in self._rows for name in row)
         text = io.StringIO()
         writer = csv.DictWriter(text, list(names), restval="", lineterminator="\n")
         writer.writeheader()

@@ -30,7 +30,7 @@ from shopcue.training.checkpoints import (
     plain_config,
     save_checkpoint,
 )
-from shopcue.training.curves import Curves
+from shopcue.training.curves import CURVES, Curves
 from shopcue.training.photos import InstancePhoto, PhotoBatch, PhotoBatches, batch_loader
 from shopcue.training.processes import (
     Process,
@@ -45,7 +45,7 @@ from shopcue.training.processes import (
 from shopcue.training.starts import load_start
 
 KIND = "dprnet-retrieval"
-CHECKPOINT, CURVES = "last.pt", "curves.csv"
+CHECKPOINT = "last.pt"
 FREE = ("workers", "save_every", "report_every")
 """What may differ when a run goes on: it changes no weight."""
 
@@ -130,22 +130,22 @@ def train_retrieval(
     seed_process(config.seed, process)
     batches = PhotoBatches(photos, config.instances, config.pictures, config.side_px, config.seed, process)
     run = make_run(config, len({photo.instance for photo in photos}), process)
-    curves = Curves(out / CURVES)
+    curves = Curves(out / CURVES, resume=path.exists())
     if path.exists():
         checkpoint = load_checkpoint(path, KIND)
         check_resumable(path, checkpoint, plain, data, FREE)
         step = run.restore(checkpoint)
-        curves.read(step)
     else:
         start_branches(run.model, photos, config, process)
     wrapped = wrap(run.model, process)
+    seen: list[Losses] = []
     for batch in batch_loader(batches, step, config.steps, config.workers):
-        losses = take_step(run, wrapped, batch, config)
+        seen.append(take_step(run, wrapped, batch, config))
         step += 1
         saves = step % config.save_every == 0 or step == config.steps
-        curves.add(mean_over(torch.stack([losses.total, losses.distance, losses.classification]), process))
         if saves or step % config.report_every == 0:
-            curves.close_row(step, run.scheduler.get_last_lr()[0])
+            curves.add(step, {**mean_losses(seen, process), "rate": run.scheduler.get_last_lr()[0]})
+            seen.clear()
         if saves:
             save(path, run, run.checkpoint(KIND, step, plain, data), curves, validate)
         if update is not None and process.is_first:
@@ -173,7 +173,7 @@ def take_step(run: Run, wrapped: nn.Module, batch: PhotoBatch, config: Retrieval
     run.scaler.step(run.optimizer)
     run.scaler.update()
     run.scheduler.step()
-    return losses
+    return Losses(losses.total.detach(), losses.distance.detach(), losses.classification.detach())
 
 
 def batch_losses(net: nn.Module, batch: PhotoBatch, config: RetrievalConfig, process: Process) -> Losses:
@@ -186,6 +186,13 @@ def batch_losses(net: nn.Module, batch: PhotoBatch, config: RetrievalConfig, pro
     distance = batch_hard_triplet(gather_rows(vectors, process), gather_rows(instances, process), config.margin)
     classification = label_smoothed_cross_entropy(logits, instances, config.smoothing)
     return Losses(retrieval_loss(distance, classification), distance, classification)
+
+
+def mean_losses(losses: Sequence[Losses], process: Process) -> dict[str, float]:
+    """Return the losses by name, as means over steps and processes; every process must call it."""
+    steps = torch.stack([torch.stack([each.total, each.distance, each.classification]) for each in losses])
+    names = ("loss", "distance", "classification")
+    return dict(zip(names, mean_over(steps.mean(dim=0), process).tolist(), strict=True))
 
 
 def make_run(config: RetrievalConfig, instances: int, process: Process) -> Run:
