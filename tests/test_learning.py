@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import importlib.util
 import json
 import warnings
@@ -175,6 +176,24 @@ def test_a_config_is_the_defaults_and_what_a_file_says(tmp_path: Path) -> None:
     assert read_config(path, RetrievalConfig) == RetrievalConfig(margin=1, backbone="resnet50")
     path = write(tmp_path / "d.toml", "anchor_sides = [8, 16.5]")
     assert read_config(path, DetectionConfig).anchor_sides == (8, 16.5)
+
+
+def test_every_key_of_the_retrieval_config_is_on_the_page_with_its_default() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "train.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    shown: dict[str, str] = {}
+    for names, defaults in rows:
+        values = [value.strip(' `"') for value in defaults.split(",")]
+        keys = [name.strip(" `") for name in names.split(",")]
+        if len(keys) == len(values):
+            shown |= dict(zip(keys, values, strict=True))
+    for field in dataclasses.fields(RetrievalConfig):
+        default = field.default
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        if isinstance(default, float):
+            assert float(shown[field.name]) == default
+        else:
+            assert shown[field.name] == text
 
 
 @pytest.mark.parametrize(
