@@ -41,7 +41,6 @@ from shopcue.tracking.tracker import Tracker
 from shopcue.training.asymnet import Schedule, Tracklets, rank, train_asymnet
 
 SEEDS = (0, 1, 2)
-SURE, WEAK = 0.3, 0.15  # as in live use: the house detector says how well a box fits, which is seldom much
 INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 DISTANCES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 WINDOWS, LONGEST = 4, 12  # stretches cut from each tracklet that AsymNet is trained on, and their sights at most
@@ -78,7 +77,7 @@ def put_on(stock: Stock, seeds: Sequence[int], detect: Detect, encoder: ImageEnc
     films = []
     for seed in seeds:
         film = compose_film(stock, seed)
-        films.append(watch(film, detect(film, seed), encoder, Tracker(sure_score=SURE, weak_score=WEAK)))
+        films.append(watch(film, detect(film, seed), encoder, Tracker()))
     return Show(films, gallery)
 
 

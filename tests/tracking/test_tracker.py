@@ -220,7 +220,9 @@ def scene(seed: int, frames: int = 80) -> list[tuple[Detections, Indices]]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_every_thing_of_a_scene_has_one_id(seed: int) -> None:
-    tracker = Tracker(max_lost_s=60.0, confirm_hits=1)  # no detection of the scene is false
+    tracker = Tracker(
+        likeness=Likeness(apart=0.7), max_lost_s=60.0, confirm_hits=1
+    )  # no detection of the scene is false
     frames = []
     for detections, things in scene(seed):
         ids = tracker.update(detections)

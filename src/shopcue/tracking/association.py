@@ -23,12 +23,13 @@ class Likeness:
 
     apart: where they do not overlap. in_place: where they cover each other. Between, linear in the overlap.
     other_class: how much more alike where the detector says that they are of two classes, which it may have mistaken;
-    from 2 on such sights are never of one thing.
+    from 2 on such sights are never of one thing. What is usual depends on the vectors; the defaults fit those of the
+    house detector.
     """
 
-    apart: float = 0.55
-    in_place: float = 0.0
-    other_class: float = 0.25
+    apart: float = 0.85
+    in_place: float = 0.3
+    other_class: float = 0.15
 
     def __post_init__(self) -> None:
         if not -1 <= self.in_place <= self.apart <= 1 or not self.other_class >= 0:

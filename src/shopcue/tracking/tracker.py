@@ -77,7 +77,7 @@ class Tracker:
         self,
         *,
         sure_score: float = 0.5,
-        weak_score: float = 0.2,
+        weak_score: float = 0.3,
         likeness: Likeness | None = None,
         confirm_hits: int = 2,
         lost_after_s: float = 1.2,
