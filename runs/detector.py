@@ -1,6 +1,6 @@
 """The house detector from public data to shipped weights: compose, train, export, quantise.
 
-    python runs/detector.py DATA OUT [--teacher FILE] [--steps N]
+    python runs/detector.py DATA OUT [--teacher FILE] [--steps N] [--start FILE]
 
 DATA holds grocery/, clothing/ and video/. Trains on composed scenes (`shopcue.data.composed`) of 15 of the 21 packaged
 products (the split of runs/encoder.py: 6 held out, seed 0), of the garments of the train split, and of drawn packs;
@@ -40,6 +40,7 @@ from shopcue.training.detector import (
 SIDE_PX = 288
 RECIPE = DetectionRecipe()
 SCHEDULE = DetectionSchedule()
+PER_KIND = 80  # garments of each class that are cut out
 SURE = 0.5  # of the teacher: below it, its box is often of another pack
 EXACT = ("to_box", "to_class")  # eight bits are too few to place a side within a pixel
 
@@ -60,9 +61,12 @@ def locate_by(teacher: Path) -> Locate:
     return locate
 
 
-def train(stock: Stock, schedule: DetectionSchedule, out: Path) -> HouseDetector:
+def train(stock: Stock, schedule: DetectionSchedule, out: Path, start: Path | None) -> HouseDetector:
     torch.manual_seed(0)
     net = HouseDetector(imagenet_net().backbone, instances=len(stock.items))
+    if start is not None:  # another stock has other instances, so their classifier begins anew
+        known = torch.load(start, weights_only=True)
+        net.load_state_dict(net.state_dict() | {k: v for k, v in known.items() if not k.startswith("instances.")})
     begun = time.monotonic()
     losses: list[dict[str, float]] = []
 
@@ -72,7 +76,7 @@ def train(stock: Stock, schedule: DetectionSchedule, out: Path) -> HouseDetector
             mean = {name: round(float(np.mean([each[name] for each in losses[-20:]])), 3) for name in losses[-1]}
             print(f"step {progress.step} {json.dumps(mean)} {time.monotonic() - begun:.0f} s", flush=True)
 
-    trained = train_detector(net, SceneBatches(stock, RECIPE), schedule, report)
+    trained = train_detector(net, SceneBatches(stock, replace(RECIPE, seed=int(start is not None))), schedule, report)
     torch.save(trained.state_dict(), out / "detector.pt")
     return trained
 
@@ -83,15 +87,18 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--teacher", type=Path)
     parser.add_argument("--steps", type=int, default=SCHEDULE.steps)
+    parser.add_argument("--start", type=Path, help="a detector.pt to go on from, with half the rates")
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # before any pool is started: worker processes are forked
     kept, held_out = split_by_product(read_shop(arguments.data).packaged, HELD_OUT, SPLIT_SEED)
     locate = locate_by(arguments.teacher) if arguments.teacher else None
-    stock = read_stock(arguments.data, [each.class_id for each in kept], locate=locate)
+    stock = read_stock(arguments.data, [each.class_id for each in kept], locate=locate, per_kind=PER_KIND)
     print(f"{len(stock.items)} articles, {len(stock.photos)} photos, {len(stock.scenery)} grounds", flush=True)
     schedule = replace(SCHEDULE, steps=arguments.steps)
-    trained = train(stock, schedule, arguments.out)
+    if arguments.start:
+        schedule = replace(schedule, backbone_rate=schedule.backbone_rate / 2, head_rate=schedule.head_rate / 2)
+    trained = train(stock, schedule, arguments.out, arguments.start)
     exact, path = arguments.out / "house-detector-fp32.onnx", arguments.out / "house-detector.onnx"
     export_detector(trained, exact, SIDE_PX)
     scenes = [compose_scene(stock, (1 << 50) + index) for index in range(96)]

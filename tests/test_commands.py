@@ -74,7 +74,7 @@ def test_the_demo_scores_itself(tmp_path: Path) -> None:
 
 
 def test_bench_runs_both_ways_on_the_same_video(drawn: commands.Drawn) -> None:
-    naive, ours = commands.bench(drawn.video, drawn.feed, drawn.truth)
+    naive, *ours = commands.bench(drawn.video, drawn.feed, drawn.truth)
     assert (naive.name, ours.name) == ("naive", "shopcue")
     assert ours.scores.frame_acc > naive.scores.frame_acc
     assert min(naive.speed, ours.speed) > 0
@@ -95,7 +95,7 @@ def test_settings_reach_the_parts(drawn: commands.Drawn, tmp_path: Path) -> None
 
 
 def test_models_are_listed_with_their_fingerprints() -> None:
-    image, speech = commands.list_models()
+    detector, image, speech = commands.list_models()
     assert image.name == "image"
     assert Path(image.source).exists()
     assert speech.name == "speech"

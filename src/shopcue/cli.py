@@ -77,7 +77,9 @@ def match(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for the results.", show_default=False)],
     speech: Speech = "auto",
     comments: Comments = None,
-    method: Annotated[str, typer.Option(metavar="auto|one-stage|two-stage", help="How products are found in a frame.")] = "auto",
+    method: Annotated[
+        str, typer.Option(metavar="auto|one-stage|two-stage", help="How products are found in a frame.")
+    ] = "auto",
     config: Config = None,
 ) -> None:
     """Find which product of a feed is on screen in a video, and when."""

@@ -24,6 +24,7 @@ from shopcue.errors import SettingsError
 from shopcue.evaluation import naive_focuses, read_truth
 from shopcue.exports import read_focuses
 from shopcue.focusing import probabilities
+from shopcue.looking import Examiner
 from shopcue.methods import METHODS, Method, make_detector, make_encoder, open_method
 from shopcue.metrics.focuses import FocusScores, Span, score_focuses
 from shopcue.metrics.focuses import Video as Scored
@@ -95,9 +96,9 @@ def match(
     if out is not None:
         exports.check_writable(out)
     way = open_method(method, settings)
+    shop = open_shop(catalog, way.encoder, update=update, note=note)
     if method == "auto":
         note(f"method: {way.name} (the better one in the calibration)")
-    shop = open_shop(catalog, way.encoder, update=update, note=note)
     models = {**way.fingerprints, "text": "lexical"}
     if speech == "auto":
         heard, models["speech"] = _recognise(info, shop.gallery.catalog, update, note)
@@ -152,22 +153,21 @@ def search(
 ) -> Iterator[Answer]:
     """Yield, for each photo, the k products of a feed that it most likely shows.
 
-    A photo is looked at as a moment of a video is: as a whole and in closer windows, and the best candidates are
-    verified. Raises a ShopcueError for bad input: for the feed before the first answer, for a photo in its turn.
+    A photo is looked at as a whole, in closer windows and in the box of what the detector is surest of, and the best
+    candidates are examined there: print on print, place by place. Raises a ShopcueError for bad input: for the feed before the first answer, for a photo in its turn.
     """
     settings = _settings(config)
     for image in images:
         read_picture(Path(image))  # a photo that cannot be read ends it before the long work
-    way = open_method("auto", settings)
-    shop = open_shop(catalog, way.encoder, update=update)
+    method = open_method("two-stage", settings)
+    shop = open_shop(catalog, method.encoder, update=update)
+    examiner = Examiner(shop.gallery, method.encoder, method.trained.cohort, verify=settings.matching.verify)
+    products = shop.gallery.catalog.products
     for image in images:
         picture = shrink(read_picture(Path(image)).image, settings.sampling.max_side_px)
-        frame, looker = Frame(0.0, picture), way.looker(shop.gallery)
-        seen = (looker.update(frame, way.detector.detect([frame])[0]) + looker.finish())[0]
-        score = seen.features @ way.calibration.visual
+        score = examiner.examine(picture, method.detector.detect([Frame(0.0, picture)])[0])
         chances = probabilities(score)
         best = np.argsort(-score, kind="stable")[:k]
-        products = shop.gallery.catalog.products
         yield Answer(str(image), tuple((products[p].product_id, float(chances[p])) for p in best))
 
 

@@ -18,13 +18,15 @@ import numpy as np
 from shopcue.catalog.exact import similarities
 from shopcue.geometry import area, crop, off_centre, widened
 from shopcue.matching import CohortNorm, candidates, look_features, see, thing_features
+from shopcue.models.detector import WindowDetector
 from shopcue.models.image import ImageEncoder
-from shopcue.models.verification import GeometricVerifier, Verification, closeup
+from shopcue.models.verification import GeometricVerifier, Verification, closeup, photo_features, photo_log_odds
 from shopcue.picking import view_quality
 from shopcue.records import Detections, Floats, Frame, Gallery, Image
 from shopcue.tracking.tracker import UNTRACKED, Tracker
 
 _SURE_INLIERS = 6  # fewer are found by chance, and then the place is wrong
+_THING_BORDERS = (0.05, 0.3)  # of a box's sides: a thing is embedded tightly, and with what is around it
 _HALF_A_FRAME_S = 0.02  # time stamps are not exact multiples
 
 
@@ -105,6 +107,33 @@ class WindowLooker:
         if surest is not None and surest.inliers >= _SURE_INLIERS:
             vector = self._encoder.encode([closeup(frame.image, surest)])
             self._closeup = see(similarities(self._gallery, vector), self._norm).similarity
+
+
+class Examiner:
+    """Looks at single photos, more thoroughly than a live stream has time for.
+
+    gallery, encoder, cohort, verify: as in `WindowLooker`. The shown thing is the detector's most prominent box.
+    """
+
+    def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, *, verify: int) -> None:
+        self._gallery, self._encoder, self._verify = gallery, encoder, verify
+        self._norm = CohortNorm.of(similarities(gallery, cohort))
+        self._windows = WindowDetector(encoder)
+        self._verifier = GeometricVerifier(gallery)
+
+    def examine(self, photo: Image, detections: Detections) -> Floats:
+        """Return the log odds of each product against 'none', float32 (P,). The detections are of this photo."""
+        height, width = photo.shape[:2]
+        vectors = self._windows.detect([Frame(detections.time_s, photo)])[0].vectors
+        box = None
+        if len(detections):
+            box = detections.boxes[int(np.argmax(_prominence(detections, width, height)))]
+            tight = self._encoder.encode([crop(photo, widened(box, border)) for border in _THING_BORDERS])
+            vectors = np.concatenate([vectors, tight])
+        sight = see(similarities(self._gallery, vectors), self._norm)
+        products = candidates(sight, self._verify)
+        found = self._verifier.examine(photo, products, box)
+        return photo_log_odds(photo_features(sight.similarity, products, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +217,7 @@ class TrackletLooker:
         self._notice(_WHOLE_FRAME, frame, whole, 1.0, borders=(0.0, -0.2))
         for n in prominent:
             worth = float(view_quality(detections.quality[n])) * float(detections.scores[n])
-            self._notice(int(ids[n]), frame, detections.boxes[n], worth, borders=(0.05, 0.3))
+            self._notice(int(ids[n]), frame, detections.boxes[n], worth, borders=_THING_BORDERS)
         boxes = np.concatenate([whole[None], detections.boxes[prominent]])
         things = (_WHOLE_FRAME, *(int(ids[n]) for n in prominent))
         self._moments.append(_Moment(frame.time_s, (width, height), things, boxes))

@@ -43,7 +43,7 @@ class DetectionRecipe:
     """How a batch is made up: pictures in it, and the sides that pictures are given."""
 
     pictures: int = 16
-    sides_px: tuple[int, ...] = (256, 288, 320)
+    sides_px: tuple[int, ...] = (224, 256, 288)
     seed: int = 0
 
 

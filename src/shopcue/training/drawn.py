@@ -18,7 +18,7 @@ from shopcue.sources.synthetic.designs import Design
 from shopcue.sources.synthetic.labels import LAYOUTS
 from shopcue.sources.synthetic.motifs import MOTIFS
 from shopcue.sources.synthetic.packages import SHAPES, Solid, build, render
-from shopcue.sources.synthetic.painting import Colour, Lettering, mix
+from shopcue.sources.synthetic.painting import Colour, Lettering
 
 _CARTONS = ("gable", "box", "brick")
 _CARTON_SHARE = 0.5
@@ -51,7 +51,7 @@ def draw_families(
 ) -> Iterator[tuple[DrawnGoods, ...]]:
     """Yield `count` families of `sisters` products each; pictures and views are `side_px` tall. About 0.1 s a product.
 
-    Sisters share brand, layout and lettering, as they do in shops; sort, colours or the shape of the pack differ.
+    Sisters share brand, shape, layout, paper and lettering, as they do in shops; name, illustration and accents differ.
     """
     rng = np.random.default_rng((seed, count, sisters))
     for _ in range(count):
@@ -84,21 +84,14 @@ def _design(rng: Rng) -> Design:
 
 
 def _sister(design: Design, rng: Rng) -> Design:
-    """Return another of the same brand; what differs is what differs in shops.
-
-    One in four is the same print in a pack of another shape. The others are another sort: word, fruit, colours, and the
-    paper a shade darker or another.
-    """
-    if rng.random() < 0.25:
-        return replace(design, shape=_pick(rng, tuple(each for each in SHAPES if each != design.shape)))
+    """Return another of the same brand; what differs is what differs in shops: the sort, hence word, fruit, colour."""
     sister = replace(design, name=f"{_pick(rng, _WORDS)} {design.name.split()[-1]}")
     if rng.random() < 0.7:
         sister = replace(sister, motif=_pick(rng, tuple(MOTIFS)), fruit=_colour(rng, 1.0))
     if rng.random() < 0.6:
         sister = replace(sister, accent=_colour(rng, 1.0))
-    if rng.random() < 0.4:
+    if rng.random() < 0.15:
         paper = _colour(rng, 1.0)
-        paper = paper if rng.random() < 0.4 else mix(design.paper, paper, 0.25)
         sister = replace(sister, paper=paper, ink=_ink(paper, rng))
     return sister
 

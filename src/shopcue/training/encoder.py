@@ -28,7 +28,7 @@ class Schedule:
     Both rates rise over `warmup` steps and fall on a cosine to zero. frozen_blocks: besides the stem.
     """
 
-    steps: int = 300
+    steps: int = 250
     warmup: int = 10
     backbone_rate: float = 2e-4
     projection_rate: float = 1e-3
