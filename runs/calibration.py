@@ -1,6 +1,6 @@
 """Learn the weights of the score on composed lives, and say how good they are on lives that were not used.
 
-    python runs/calibration.py DATA LIVES... [--encoder FILE] [--detector FILE] [--out FILE] [--ship]
+    python -m runs.calibration DATA LIVES... [--encoder FILE] [--detector FILE] [--out FILE] [--ship]
 
 DATA is the folder of the training data (grocery/, clothing/, video/), LIVES are folders with live.mp4, catalog.csv,
 speech.vtt, comments.jsonl and truth.json. The products that LIVES show must be unknown to the encoder, or the weights

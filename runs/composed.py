@@ -1,6 +1,6 @@
 """Contact sheets of composed scenes, with their labels drawn in: look before you train.
 
-    python runs/composed.py DATA OUT [--count 48] [--seed 0] [--frames 1]
+    python -m runs.composed DATA OUT [--count 48] [--seed 0] [--frames 1]
 
 DATA holds grocery/, clothing/ and maybe video/; `-` composes drawn packs alone. OUT is a picture file. A box is solid
 where the thing is plain to see and broken where it is covered or cut; below it: class, viewpoint, occlusion, crop.

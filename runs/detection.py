@@ -1,6 +1,6 @@
 """How often is the box of the shown product among the first that a detector gives?
 
-    python runs/detection.py DATA [LABEL=DETECTOR.onnx ...] [--teacher FILE] [--out FILE]
+    python -m runs.detection DATA [LABEL=DETECTOR.onnx ...] [--teacher FILE] [--out FILE]
 
 DATA holds grocery/ and video/. Measured are the detectors given (without any, the shipped one) and, in the same run, a
 class-agnostic localizer (`--teacher`, TFLite's detection outputs as ONNX), the five windows of a frame, and five fixed

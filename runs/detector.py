@@ -1,6 +1,6 @@
 """The house detector from public data to shipped weights: compose, train, export, quantise.
 
-    python runs/detector.py DATA OUT [--teacher FILE] [--steps N] [--start FILE]
+    python -m runs.detector DATA OUT [--teacher FILE] [--steps N] [--start FILE]
 
 DATA holds grocery/, clothing/ and video/. Trains on composed scenes (`shopcue.data.composed`) of 15 of the 21 packaged
 products (the split of runs/encoder.py: 6 held out, seed 0), of the garments of the train split, and of drawn packs;
@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 import onnxruntime
 import torch
-from encoder import HELD_OUT, SPLIT_SEED, imagenet_net, read_shop
+from runs.encoder import HELD_OUT, SPLIT_SEED, imagenet_net, read_shop
 
 from shopcue.data.composed import Locate, Stock, compose_scene, read_stock
 from shopcue.data.sampling import split_by_product

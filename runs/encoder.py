@@ -1,8 +1,8 @@
 """The house encoder from public data to shipped weights: split, train, blend, export, quantise, measure.
 
-    python runs/encoder.py DATA split OUT --teacher FILE   trains without the held-out products and measures:
+    python -m runs.encoder DATA split OUT --teacher FILE   trains without the held-out products and measures:
                                                            OUT/figures.json, OUT/encoder-split.onnx
-    python runs/encoder.py DATA ship OUT --teacher FILE    trains on all products by the same recipe:
+    python -m runs.encoder DATA ship OUT --teacher FILE    trains on all products by the same recipe:
                                                            OUT/house-encoder.onnx, its card (with the figures of the
                                                            split run in OUT) and weights.json
 

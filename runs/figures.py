@@ -1,6 +1,6 @@
 """Write the README's table from the results that the other scripts left in runs/results/.
 
-    python runs/figures.py [--check]
+    python -m runs.figures [--check]
 
 --check writes nothing and exits with 1 where the README says something else than the results.
 """

@@ -1,6 +1,6 @@
 """Garments that people wear in real footage: does an encoder find them among shop pictures of many others?
 
-    python runs/garments.py DATA [LABEL=ENCODER.onnx ...] [--detector FILE] [--others 1891] [--seed 0] [--out FILE]
+    python -m runs.garments DATA [LABEL=ENCODER.onnx ...] [--detector FILE] [--others 1891] [--seed 0] [--out FILE]
 
 DATA holds clothing/, grocery/ and video/. Always measured beside the encoders given: the untrained ImageNet start, as
 it is (1280-d) and with a PCA whitening (256-d), the shipped house encoder, and each encoder's similarity averaged with
@@ -31,7 +31,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from encoder import imagenet_net
+from runs.encoder import imagenet_net
 
 from shopcue.catalog.pictures import read_picture, shrink
 from shopcue.data.clothing import SPLITS, read_garments

@@ -1,6 +1,6 @@
 """Score `shopcue match` on lives whose truth is known, with and without speech, beside the naive way.
 
-    python runs/lives.py GROUP=FOLDER[,FOLDER...] ... [--methods two-stage,one-stage] [--speech none,given,auto]
+    python -m runs.lives GROUP=FOLDER[,FOLDER...] ... [--methods two-stage,one-stage] [--speech none,given,auto]
         [--out FILE]
 
 A FOLDER holds live.mp4, catalog.csv, speech.vtt, comments.jsonl and truth.json; all lives of a GROUP are scored

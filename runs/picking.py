@@ -1,6 +1,6 @@
 """Picking, its rivals and its parts, on composed films of articles that no net has seen (DPRNet, figures 6, 9, 10).
 
-    python runs/picking.py DATA --encoder FILE [--detector FILE] [--films 8] [--out runs/results/picking.json]
+    python -m runs.picking DATA --encoder FILE [--detector FILE] [--films 8] [--out runs/results/picking.json]
 
 DATA holds grocery/ and clothing/. The films (runs/films.py) show the 6 packaged products that the split of
 runs/encoder.py holds out, and garments of the test split; the encoder (and the detector) must be trained without them.
@@ -23,8 +23,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from encoder import HELD_OUT, SPLIT_SEED
-from films import Film, Watched, compose_film, embed, frames_of, shop_pictures, simulated, watch, without
+from runs.encoder import HELD_OUT, SPLIT_SEED
+from runs.films import Film, Watched, compose_film, embed, frames_of, shop_pictures, simulated, watch, without
 
 from shopcue.data.composed import Stock, read_stock
 from shopcue.data.grocery import GroceryClass, read_classes

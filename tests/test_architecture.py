@@ -17,7 +17,18 @@ LAYERS = (
     {"errors", "records", "geometry"},
     {"tracking", "picking", "mentions", "matching", "focusing", "metrics"},
     {"sources", "speech", "models", "catalog", "database", "data", "nets", "weights"},
-    {"training", "evaluation", "looking", "pipeline", "methods", "engine", "cluster", "settings", "learning"},
+    {
+        "training",
+        "evaluation",
+        "looking",
+        "pipeline",
+        "methods",
+        "engine",
+        "cluster",
+        "settings",
+        "learning",
+        "protocols",
+    },
     {"exports", "report", "progress", "commands", "server", "cli", "__init__", "__main__"},
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
@@ -26,7 +37,7 @@ RULES_MAY_IMPORT = {"numpy", "scipy", "shopcue"} | set(sys.stdlib_module_names)
 RULES_MUST_NOT = {"io", "os", "pathlib", "random", "socket", "subprocess", "time", "tempfile", "shutil", "datetime"}
 """Rules have no files, no clock and no hidden randomness."""
 
-TRAINING_ONLY = {"nets", "training"}
+TRAINING_ONLY = {"nets", "training", "learning"}
 
 
 def modules() -> list[Path]:

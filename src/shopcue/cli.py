@@ -6,6 +6,7 @@ do. Exit 1: a fault of ours. Answers go to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import sys
@@ -18,7 +19,7 @@ from typing import Annotated, Any
 import typer
 
 import shopcue
-from shopcue.errors import ScoreError, ShopcueError
+from shopcue.errors import ScoreError, SettingsError, ShopcueError
 from shopcue.exports import one_line
 from shopcue.progress import ProgressLines
 
@@ -56,6 +57,8 @@ Comments = Annotated[
 Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A TOML file of settings; see docs/configuration.md.")
 ]
+Data = Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.", show_default=False)]
+Encoder = Annotated[Path, typer.Option("--model", metavar="FILE", help="An ONNX image encoder.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -163,6 +166,78 @@ def eval_focuses(
         return
     for name, value in asdict(scores).items():
         typer.echo(f"{name:<10} {'-' if value is None else round(value, 3)}")
+
+
+def _eval_protocol(protocol: str, data: Path, model: Path, detector: Path | None, as_json: bool) -> None:
+    from shopcue import protocols
+
+    with ProgressLines() as progress:
+        reports = protocols.evaluate(
+            protocol, data, model, detector=detector, update=progress.update, note=progress.note
+        )
+    for report in reports:
+        if as_json:
+            typer.echo(json.dumps(report.document))
+            continue
+        typer.echo(f"{report.protocol}: {report.queries} queries ({report.missing} missing), {report.gallery} pictures")
+        for k, value in report.recall.items():
+            typer.echo(f"R@{k:<8} {value:.3f}")
+
+
+@evaluations.command("deepfashion-c2s")
+def eval_consumer_to_shop(data: Data, model: Encoder, as_json: AsJson = False) -> None:
+    """DeepFashion consumer-to-shop: recall of the item's shop pictures, on both galleries."""
+    _eval_protocol("deepfashion-c2s", data, model, None, as_json)
+
+
+@evaluations.command("deepfashion2")
+def eval_deepfashion2(
+    data: Data,
+    model: Encoder,
+    detector: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An ONNX detector that finds the boxes; annotated ones without.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """DeepFashion2: recall of the shop pictures of the same pair and style; an undetected query is a miss."""
+    _eval_protocol("deepfashion2", data, model, detector, as_json)
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="dprnet-retrieval or dprnet-detector.")],
+    data: Data,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where checkpoint and curves go.", show_default=False)],
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file; see docs/train.md.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
+    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="What to train on.")] = "auto",
+) -> None:
+    """Train a network of DPRNet on the data set that it was published with; needs the extra `train`."""
+    learning = _learning()
+    with ProgressLines() as progress:
+        done = learning.train(
+            name, data, out, config=config, resume=resume, device=device, update=progress.update, note=progress.note
+        )
+    typer.echo(str(done))
+
+
+@app.command()
+def export(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What `shopcue train` left.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The .onnx file to write.", show_default=False)],
+) -> None:
+    """Write the net of a checkpoint as ONNX, checked against PyTorch; needs the extra `train`."""
+    typer.echo(str(_learning().export(checkpoint, out)))
+
+
+def _learning() -> Any:
+    """Return the module that trains; raises SettingsError where PyTorch is not installed."""
+    try:
+        return importlib.import_module("shopcue.learning")
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"training needs {error.name}, which is not installed: pip install 'shopcue[train]'"
+        ) from error
 
 
 @app.command()

@@ -154,7 +154,8 @@ def search(
     """Yield, for each photo, the k products of a feed that it most likely shows.
 
     A photo is looked at as a whole, in closer windows and in the box of what the detector is surest of, and the best
-    candidates are examined there: print on print, place by place. Raises a ShopcueError for bad input: for the feed before the first answer, for a photo in its turn.
+    candidates are examined there: print on print, place by place. Raises a ShopcueError for bad input: for the feed
+    before the first answer, for a photo in its turn.
     """
     settings = _settings(config)
     for image in images:
