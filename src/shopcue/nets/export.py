@@ -21,7 +21,7 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
 from shopcue.models.detector import DETECTOR_OUTPUTS
-from shopcue.nets.backbones import PictureEncoder
+from shopcue.nets.backbones import JoinedEncoder, PictureEncoder
 from shopcue.nets.house_detector import HouseDetector, Served
 from shopcue.records import Floats
 
@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 OPSET = 18
 
 
-def export_encoder(encoder: PictureEncoder, path: Path, side_px: int) -> None:
+def export_encoder(encoder: PictureEncoder | JoinedEncoder, path: Path, side_px: int) -> None:
     """Write `encoder` to `path` as ONNX for pictures of `side_px`, any batch, and check the file against PyTorch."""
     _export(encoder, path, side_px, ["embedding"], tolerance=1e-4)
 
