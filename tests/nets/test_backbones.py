@@ -121,7 +121,7 @@ def test_whitening_centres_and_decorrelates() -> None:
 def test_the_middle_pools_the_filters_of_the_twelfth_block() -> None:
     """Against hooks on the whole net: the power mean over all places of what the twelfth block's filters say."""
     whole = load_published(published_state()).eval()
-    seen: list[torch.Tensor] = []
+    seen: list[Tensor] = []
     hook = whole.blocks[11].depthwise.register_forward_hook(lambda module, args, out: seen.append(out))
     pictures = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
