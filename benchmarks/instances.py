@@ -26,7 +26,7 @@ from shopcue.models.image import HouseEncoder
 from shopcue.nets.asymnet import AsymNet
 from shopcue.records import Floats
 
-INSTANCES, PRODUCTS, ROUNDS = 32, 71, 5
+INSTANCES, PRODUCTS, ROUNDS, DIM = 32, 71, 5, 512
 
 
 def main() -> None:
@@ -37,9 +37,9 @@ def main() -> None:
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     views = [rng.integers(0, 256, (256, 192, 3), np.uint8) for _ in range(INSTANCES * arguments.views)]
-    products = rng.normal(size=(PRODUCTS, 256)).astype(np.float32)
+    products = rng.normal(size=(PRODUCTS, DIM)).astype(np.float32)
     products /= np.linalg.norm(products, axis=1, keepdims=True)
-    net = AsymNet(256).eval()
+    net = AsymNet(DIM).eval()
     rows = []
     for precision, path in (("int8", None), ("fp32", arguments.fp32)):
         if precision == "fp32" and path is None:
@@ -73,12 +73,12 @@ def rate(work: Callable[[], None]) -> float:
     return round(INSTANCES / min(seconds), 1)
 
 
-@torch.no_grad()
 def mixture(net: AsymNet, vectors: Floats, products: Floats, views: int) -> Floats:
     """Return the probability of each instance to be each product. (N T, D), (G, D) -> (N, G)."""
     shown = torch.from_numpy(vectors.reshape(-1, views, vectors.shape[1]))
     lengths = torch.full((len(shown),), views)
-    return np.asarray(net(shown, lengths, torch.from_numpy(products)).numpy(), np.float32)
+    with torch.no_grad():
+        return np.asarray(net(shown, lengths, torch.from_numpy(products)).numpy(), np.float32)
 
 
 if __name__ == "__main__":

@@ -252,7 +252,8 @@ def load_net(path: Path) -> PictureEncoder:
     """Return a net that `train` has left."""
     encoder = PictureEncoder(MiddleLite0(imagenet_net().backbone))
     encoder.load_state_dict(torch.load(path, weights_only=True))
-    return encoder.eval()
+    encoder.eval()
+    return encoder
 
 
 def torch_encode(encoder: PictureEncoder) -> Encode:
@@ -269,7 +270,8 @@ def train(shop: Shop, products: Sequence[GroceryClass], find_box: FindBox, out: 
         out.mkdir(exist_ok=True)
         torch.save(start.state_dict(), out / "start.pt")
         torch.save(trained.state_dict(), out / "trained.pt")
-    return blend(load_net(out / "start.pt"), load_net(out / "trained.pt"), SHARE)
+    blended: PictureEncoder = blend(load_net(out / "start.pt"), load_net(out / "trained.pt"), SHARE)
+    return blended
 
 
 def reporter() -> Callable[[Progress], None]:

@@ -46,7 +46,8 @@ def main() -> None:
 def load_last(path: Path) -> PictureEncoder:
     encoder = PictureEncoder(EfficientNetLite0())
     encoder.load_state_dict(torch.load(path, weights_only=True))
-    return encoder.eval()
+    encoder.eval()
+    return encoder
 
 
 def calibration_batches(data: Path) -> list[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]]:

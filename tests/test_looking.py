@@ -90,18 +90,18 @@ def test_a_moment_sums_up_the_best_views_around_it_as_a_plain_loop_does(gallery:
             vectors = encoder.encode([crop(frame.image, widened(box, border)) for border in borders])
             similarity = ((vectors @ gallery.vectors.T).mean(axis=0) - norm_mean) / 0.02
             looks[thing].append((frame.time_s, np.asarray(similarity, np.float32)))
-    for (frame, seen_in), seen in zip(moments, found, strict=True):
+    for (frame, shown), found_here in zip(moments, found, strict=True):
         rows = []
         for thing, (_, row) in things.items():
             near = [similarity for time_s, similarity in looks[thing] if abs(time_s - frame.time_s) <= REACH_S]
-            box = np.array([0, 0, WIDTH, HEIGHT], np.float32) if row < 0 else seen_in.boxes[row]
+            box = np.array([0, 0, WIDTH, HEIGHT], np.float32) if row < 0 else shown.boxes[row]
             nothing = np.zeros(3, np.float32)
             rows.append(
                 thing_features(look_features(np.mean(near, axis=0), nothing, nothing), box, float(WIDTH), float(HEIGHT))
             )
         for product in range(3):
             best = max(rows, key=lambda features: features[product, 1])
-            np.testing.assert_allclose(seen.features[product], best[product], rtol=2e-3, atol=2e-3)
+            np.testing.assert_allclose(found_here.features[product], best[product], rtol=2e-3, atol=2e-3)
     # the red product was seen in the red thing, the green one in the green
     np.testing.assert_array_equal(found[0].box[0], [30, 40, 90, 140])
     np.testing.assert_array_equal(found[0].box[1], [220, 60, 300, 120])

@@ -127,7 +127,7 @@ class Examiner:
         vectors = self._windows.detect([Frame(detections.time_s, photo)])[0].vectors
         box = None
         if len(detections):
-            box = detections.boxes[int(np.argmax(_prominence(detections, width, height)))]
+            box = detections.boxes[int(np.argmax(prominence(detections, width, height)))]
             vectors = np.concatenate([vectors, self._encoder.encode([crop(photo, box)])])
         sight = see(similarities(self._gallery, vectors), self._norm)
         products = candidates(sight, self._verify)
@@ -210,7 +210,7 @@ class TrackletLooker:
         """Take the next frame with its detections and return the moments that are ready, in order of time."""
         ids = self._tracker.update(detections)
         height, width = frame.image.shape[0] * frame.scale, frame.image.shape[1] * frame.scale
-        prominent = [int(n) for n in np.argsort(-_prominence(detections, width, height)) if ids[n] != UNTRACKED]
+        prominent = [int(n) for n in np.argsort(-prominence(detections, width, height)) if ids[n] != UNTRACKED]
         prominent = prominent[: self._most]
         whole = np.array([0, 0, width, height], np.float32)
         self._notice(_WHOLE_FRAME, frame, whole, 1.0, borders=(0.0, -0.2))
@@ -294,7 +294,7 @@ class TrackletLooker:
         return Seen(moment.time_s, np.stack(features)[which, rows], np.stack(boxes)[which])
 
 
-def _prominence(detections: Detections, width: float, height: float) -> Floats:
+def prominence(detections: Detections, width: float, height: float) -> Floats:
     """Return how much each detection is meant to be looked at: sure, large, and near the middle. float32 (N,)."""
     share = np.sqrt(area(detections.boxes) / (width * height))
     return np.asarray(detections.scores * share * (1 - 0.5 * off_centre(detections.boxes, width, height)), np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,7 @@ from shopcue.models.hub import find_weights
 from shopcue.models.image import HouseEncoder
 from shopcue.records import COARSE_CLASSES, Frame
 
-MAKERS: dict[str, Callable[[], Detector]] = {
-    name: (lambda make=make: make(threads=1)) for name, make in DETECTORS.items()
-}
+MAKERS: dict[str, Callable[[], Detector]] = {name: partial(make, threads=1) for name, make in DETECTORS.items()}
 MAKERS["windows"] = lambda: WindowDetector(HouseEncoder(threads=1))
 
 

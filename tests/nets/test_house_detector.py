@@ -5,10 +5,14 @@ from __future__ import annotations
 import math
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 torch = pytest.importorskip("torch", reason="needs the extra train")
 
@@ -33,7 +37,7 @@ from shopcue.records import COARSE_CLASSES, Frame  # noqa: E402
 SIDE = 64
 
 
-def random_boxes(rng: np.random.Generator, count: int, side: float = SIDE) -> torch.Tensor:
+def random_boxes(rng: np.random.Generator, count: int, side: float = SIDE) -> Tensor:
     corners = np.sort(rng.uniform(0, side, (count, 2, 2)), axis=1)
     return torch.from_numpy(corners.reshape(count, 4).astype(np.float32))
 
