@@ -44,7 +44,7 @@ SEEDS = (0, 1, 2)
 INTERVALS_S = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
 DISTANCES = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6)
 WINDOWS, LONGEST = 4, 12  # stretches cut from each tracklet that AsymNet is trained on, and their sights at most
-LESSONS = partial(Schedule, steps=250, batch=24, others=32)
+LESSONS = partial(Schedule, steps=200, batch=16, others=24)
 ALL = tuple(range(len(QUALITIES)))
 BRANCHES: dict[str, tuple[int, ...]] = {
     "none": ALL,
@@ -254,7 +254,6 @@ def main() -> None:
     shows = [put_on(stock, chosen, detect, encoder) for chosen in seeds]
     say(f"watched {sum(len(show.films) for show in shows)} films, {sum(len(s.tracklets()) for s in shows)} tracklets")
     made = tables(shows, school, distance)
-    say("done")
     seen_by = f"the detector {arguments.detector.stem}" if arguments.detector else "a simulated detector"
     result: dict[str, object] = {
         "title": "Picking, its rivals and its parts.",
