@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,7 @@ from shopcue.sources.subtitles import read_subtitles
 
 SEED = 0
 COHORT = {"goods": 120, "garments": 60, "frames a clip": 16}
+LOCAL = [FEATURES["one-stage"].index(name) for name in ("inliers", "inlier_margin", "closeup_margin")]
 WINDOWS_A_PICTURE = 4
 SIDE_PX = 640
 
@@ -145,7 +146,12 @@ def read_live(folder: Path, method: Method) -> Live:
 
 
 def fit(lives: Sequence[Live]) -> Calibration:
-    """Learn the visual weights without words, then what words add to them: speech may be absent."""
+    """Learn the visual weights without words, then what words add to them: speech may be absent.
+
+    Every moment counts a second time as if nothing had been verified: plain garments have no print to match, and the
+    same weights must find them by their looks alone.
+    """
+    lives = [*lives, *(replace(live, visual=unverified(live.visual)) for live in lives)]
     most = max(len(live.catalog) for live in lives)
     visual, words, absent = (
         np.concatenate([_widened(part, most, fill) for part in parts])
@@ -160,6 +166,13 @@ def fit(lives: Sequence[Live]) -> Calibration:
     weights = fit_logit(visual, shown, offset=absent[..., 0])
     text, comments = fit_logit(words, shown, offset=absent[..., 0] + visual @ weights)
     return Calibration(weights, float(text), float(comments))
+
+
+def unverified(visual: Floats) -> Floats:
+    """Return features (T, P, F) as they are where no local feature matches."""
+    blind = visual.copy()
+    blind[:, :, LOCAL] = 0
+    return blind
 
 
 def _widened(part: Floats, products: int, fill: float) -> Floats:

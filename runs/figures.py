@@ -1,8 +1,8 @@
-"""Write the README's table from the results that the other scripts left in runs/results/.
+"""Write the README's tables, and docs/figures.md, from the results that the other scripts left in runs/results/.
 
     python -m runs.figures [--check]
 
---check writes nothing and exits with 1 where the README says something else than the results.
+--check writes nothing and exits with 1 where they say something else than the results.
 """
 
 from __future__ import annotations
@@ -19,22 +19,39 @@ OPEN, CLOSE = "<!-- figures -->\n", "<!-- /figures -->"
 
 
 def main() -> int:
-    readme = ROOT / "README.md"
+    readme, page = ROOT / "README.md", ROOT / "docs" / "figures.md"
     text = readme.read_text(encoding="utf-8")
     before, rest = text.split(OPEN)
     after = rest.split(CLOSE)[1]
     made = before + OPEN + "\n".join([*table(), ""]) + CLOSE + after
+    more = "\n".join([*details()]) + "\n"
     if "--check" in sys.argv:
-        return int(made != text)
+        return int(made != text or more != page.read_text(encoding="utf-8"))
     readme.write_text(made, encoding="utf-8")
+    page.write_text(more, encoding="utf-8")
     return 0
 
 
 def table() -> Iterator[str]:
-    """Yield the lines between the markers."""
+    """Yield the lines between the README's markers."""
     yield from lives()
     yield from retrieval()
+    yield from detection()
     yield from speed()
+
+
+def details() -> Iterator[str]:
+    """Yield the lines of the page of all other figures."""
+    yield from ("# Figures", "")
+    yield "Written by `runs/figures.py` from `runs/results/`; never edited by hand. The README has the most important."
+    yield ""
+    yield from verification()
+    yield from garments()
+    yield from scenes()
+    yield from instances()
+    picking = RESULTS / "picking.md"
+    if picking.exists():
+        yield picking.read_text(encoding="utf-8").rstrip()
 
 
 def read(name: str) -> Any:
@@ -44,7 +61,7 @@ def read(name: str) -> Any:
 
 def lives() -> Iterator[str]:
     for name, title in (
-        ("lives-unseen", "Lives of products that the encoder has never seen (leave one live out)"),
+        ("lives-unseen", "Lives of products that no net has seen (leave one live out)"),
         ("lives", "Lives of products that the shipped encoder was trained on"),
     ):
         rows = read(name)
@@ -56,8 +73,9 @@ def lives() -> Iterator[str]:
         yield "|---|---|---|---|---|---|"
         for r in rows:
             size = f"{r['lives']} of {r['minutes']} min, {r['truth']} focuses"
+            way = ", ".join(filter(None, (r.get("method"), r["way"].removeprefix("shopcue, "))))
             yield (
-                f"| {r['group']} ({size}) | {r['way']} | {r['speech']} | "
+                f"| {r['group']} ({size}) | {way} | {r['speech']} | "
                 f"{r['f1_50']:.2f} | {r['frame_acc']:.2f} | {r['false_h']:.0f} |"
             )
         yield ""
@@ -73,6 +91,85 @@ def retrieval() -> Iterator[str]:
     yield "|---|---|---|"
     for r in found["rows"]:
         yield f"| {r['encoder']} | {r['R@1']:.2f} | {r['R@5']:.2f} |"
+    yield ""
+
+
+def detection() -> Iterator[str]:
+    found = read("detection")
+    if found is None:
+        return
+    exams = ("photos, held-out products", "worn garments", "goods in footage")
+    yield f"**Detection.** {found['protocol']} Top-1 / top-5 / top-5 tight."
+    yield ""
+    yield f"| detector | {' | '.join(exams)} |"
+    yield "|---" * (len(exams) + 1) + "|"
+    for detector in dict.fromkeys(r["detector"] for r in found["rows"]):
+        rows = {r["exam"]: r for r in found["rows"] if r["detector"] == detector}
+        cells = [f"{rows[e]['top-1']:.2f} / {rows[e]['top-5']:.2f} / {rows[e]['top-5 tight']:.2f}" for e in exams]
+        yield f"| {detector} | {' | '.join(cells)} |"
+    yield ""
+
+
+def verification() -> Iterator[str]:
+    found = read("verification")
+    if found is None:
+        return
+    yield from (f"## {found['title'].rstrip('.')}", "", found["protocol"], "")
+    yield "| search | R@1 | R@5 | ms of one core a query |"
+    yield "|---|---|---|---|"
+    for r in found["rows"]:
+        yield f"| {r['search']} | {r['R@1']:.3f} | {r['R@5']:.3f} | {r['ms a query']:.0f} |"
+    yield ""
+
+
+def garments() -> Iterator[str]:
+    found = read("garments")
+    if found is None:
+        return
+    yield from (f"## {found['title'].rstrip('.')}", "", found["protocol"], "")
+    yield "| encoder | picture | view | R@1 | R@5 | queries |"
+    yield "|---|---|---|---|---|---|"
+    for r in found["rows"]:
+        picture, view = r.get("picture", "upper 60 % of a photo"), r.get("view", "lower 60 %, degraded")
+        yield f"| {r['encoder']} | {picture} | {view} | {r['R@1']:.2f} | {r['R@5']:.2f} | {r['queries']} |"
+    yield ""
+
+
+def scenes() -> Iterator[str]:
+    found = read("scenes")
+    if found is None:
+        return
+    yield from (f"## {found['title'].rstrip('.')}", "", found["protocol"] + ".", "")
+    yield f"mAP .5:.95 is {found['mAP .5:.95']:.3f}, mAP .5 is {found['mAP .5']:.3f}."
+    yield ""
+    yield "| class | AP .5:.95 |"
+    yield "|---|---|"
+    for name, value in found["AP by class"].items():
+        yield f"| {name} | {value:.3f} |"
+    for name, branch in found["quality"].items():
+        yield ""
+        accuracy = branch["balanced accuracy"]
+        yield f"Quality, {name}: balanced accuracy {accuracy:.2f} (chance .33) over {branch['things']} things."
+        yield ""
+        yield f"| {name}, true | read as good | middling | bad |"
+        yield "|---|---|---|---|"
+        rows = branch["rows true, columns read (good, middling, bad)"]
+        for level, row in zip(("good", "middling", "bad"), rows, strict=True):
+            yield f"| {level} | {' | '.join(map(str, row))} |"
+    yield ""
+
+
+def instances() -> Iterator[str]:
+    found = read("instances")
+    if found is None:
+        return
+    yield from ("## Instances a second (DPRNet table 3)", "")
+    yield f"On {found['machine']['cores']} cores, the best of five rounds (`benchmarks/instances.py`)."
+    yield ""
+    yield "| way | precision | queries a second | shop pictures a second |"
+    yield "|---|---|---|---|"
+    for r in found["rows"]:
+        yield f"| {r['way']} | {r['precision']} | {r['queries a second']:.0f} | {r['pictures a second']:.0f} |"
     yield ""
 
 

@@ -147,19 +147,24 @@ class _View:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What the pick of a stretch looks like to each of P products, each float32 (P,)."""
+    """What the pick of a stretch looks like to each product, each float32 (P,); None where no one looked closer."""
 
     time_s: float
     similarity: Floats
-    inliers: Floats
-    closeup: Floats
+    inliers: Floats | None = None
+    closeup: Floats | None = None
 
 
 @dataclass(slots=True)
 class _Thing:
-    """A tracklet as far as it is still of use: the best view of the present stretch, and what was found in others."""
+    """A tracklet as far as it is still of use: the best view of the present stretch, and what was found in others.
+
+    verified_s, verified_best: when it was last verified, and which product was then the most similar.
+    """
 
     start_s: float = -math.inf
+    verified_s: float = -math.inf
+    verified_best: int = -1
     best: _View | None = None
     looks: deque[_Look] = field(default_factory=deque)
 
@@ -182,8 +187,9 @@ class TrackletLooker:
     """Two-stage: detections -> tracklets -> the best view of each stretch -> embedding and verification of that alone.
 
     gallery, encoder, cohort, verify: as in `WindowLooker`. stretch_s: of how many seconds the best view is picked.
-    reach_s: what is found in a pick counts for the moments of its tracklet that are so near. most: how many things of
-    a frame are followed, the most prominent first.
+    verify_every_s: the picks of a tracklet are verified so often, or when another product is the most similar; the
+    frame as a whole only where there is no thing in it. reach_s: what is found in a pick counts for the moments of its
+    tracklet that are so near. most: how many things of a frame are followed, the most prominent first.
     """
 
     def __init__(
@@ -194,6 +200,7 @@ class TrackletLooker:
         *,
         verify: int,
         stretch_s: float = 1.5,
+        verify_every_s: float = 3.0,
         reach_s: float = 3.0,
         most: int = 3,
     ) -> None:
@@ -201,7 +208,8 @@ class TrackletLooker:
         self._encoder = encoder
         self._norm = CohortNorm.of(similarities(gallery, cohort))
         self._verifier = GeometricVerifier(gallery)
-        self._verify, self._stretch_s, self._reach_s, self._most = verify, stretch_s, reach_s, most
+        self._verify, self._verify_every_s = verify, verify_every_s
+        self._stretch_s, self._reach_s, self._most = stretch_s, reach_s, most
         self._tracker = Tracker(sure_score=0.3, weak_score=0.15)
         self._things: dict[int, _Thing] = {}
         self._moments: deque[_Moment] = deque()
@@ -232,7 +240,7 @@ class TrackletLooker:
         """Keep this sight of a thing if it is the best of its stretch; a stretch that is over is examined first."""
         thing = self._things.setdefault(thing_id, _Thing())
         if thing.best is not None and frame.time_s - thing.start_s >= self._stretch_s - _HALF_A_FRAME_S:
-            self._pick(thing)
+            self._pick(thing_id, thing)
         if thing.best is None:
             thing.start_s = frame.time_s
         if thing.best is None or worth > thing.best.worth:
@@ -244,28 +252,39 @@ class TrackletLooker:
         needed_s = (self._moments[0].time_s if self._moments else now_s) - self._reach_s
         for thing_id, thing in list(self._things.items()):
             if thing.best is not None and now_s - thing.start_s >= self._stretch_s + _HALF_A_FRAME_S:
-                self._pick(thing)
+                self._pick(thing_id, thing)
             while thing.looks and thing.looks[0].time_s < needed_s:
                 thing.looks.popleft()
             if thing.best is None and not thing.looks:
                 del self._things[thing_id]
 
-    def _pick(self, thing: _Thing) -> None:
+    def _pick(self, thing_id: int, thing: _Thing) -> None:
         """Compare the best view of the stretch with the gallery."""
         view = thing.best
         assert view is not None
         thing.best = None
         sight = see(similarities(self._gallery, self._encoder.encode(view.pictures)), self._norm)
-        products = candidates(sight, self._verify)
+        best = int(np.argmax(sight.similarity))
+        recent = view.time_s - thing.verified_s < self._verify_every_s - _HALF_A_FRAME_S
+        empty = thing_id == _WHOLE_FRAME and len(self._things) > 1
+        if empty or (recent and best == thing.verified_best):
+            thing.looks.append(_Look(view.time_s, sight.similarity))
+            return
+        thing.verified_s, thing.verified_best = view.time_s, best
+        inliers, close = self._look_closer(view.pictures[-1], candidates(sight, self._verify))
+        thing.looks.append(_Look(view.time_s, sight.similarity, inliers, close))
+
+    def _look_closer(self, picture: Image, products: list[int]) -> tuple[Floats, Floats]:
+        """Return the inliers of each product, and what the place looks like where the surest was found: (P,), (P,)."""
         inliers = np.zeros(len(self._gallery.catalog), np.float32)
         close = np.zeros_like(inliers)
-        found = self._verifier.verify(view.pictures[-1], products)
+        found = self._verifier.verify(picture, products)
         inliers[products] = [each.inliers for each in found]
         surest = max(found, key=lambda each: each.inliers, default=None)
         if surest is not None and surest.inliers >= _SURE_INLIERS:
-            vector = self._encoder.encode([closeup(view.pictures[-1], surest)])
+            vector = self._encoder.encode([closeup(picture, surest)])
             close = see(similarities(self._gallery, vector), self._norm).similarity
-        thing.looks.append(_Look(view.time_s, sight.similarity, inliers, close))
+        return inliers, close
 
     def _ready(self, until_s: float) -> Iterator[Seen]:
         while self._moments and self._moments[0].time_s + _HALF_A_FRAME_S <= until_s - self._stretch_s:
@@ -283,8 +302,9 @@ class TrackletLooker:
             if not looks:
                 continue
             similarity = np.mean([look.similarity for look in looks], axis=0)
-            inliers = np.max([look.inliers for look in looks], axis=0)
-            close = np.mean([look.closeup for look in looks], axis=0)
+            nothing = [np.zeros_like(similarity)]
+            inliers = np.max([look.inliers for look in looks if look.inliers is not None] or nothing, axis=0)
+            close = np.mean([look.closeup for look in looks if look.closeup is not None] or nothing, axis=0)
             part = thing_features(look_features(similarity, inliers, close), box, *moment.size)
             features.append(part)
             likeness.append(part[:, 1] + 2 * part[:, 3])

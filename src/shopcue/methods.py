@@ -62,6 +62,7 @@ class Method:
             self.trained.cohort,
             verify=matching.verify,
             stretch_s=tracking.stretch_s,
+            verify_every_s=tracking.verify_every_s,
             reach_s=tracking.reach_s,
             most=tracking.most,
         )

@@ -56,15 +56,21 @@ class Matching:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tracking:
-    """How the two-stage method follows things: of each stretch_s seconds of a tracklet the best view is picked, a pick
-    counts for the moments of its tracklet up to reach_s away, and at most `most` things of a frame are looked at."""
+    """How the two-stage method follows things.
+
+    Of each stretch_s seconds of a tracklet the best view is picked and embedded, every verify_every_s one is verified,
+    a pick counts for the moments of its tracklet up to reach_s away, and at most `most` things of a frame are looked
+    at.
+    """
 
     stretch_s: float = 1.5
+    verify_every_s: float = 3.0
     reach_s: float = 3.0
     most: int = 3
 
     def __post_init__(self) -> None:
         _within("tracking.stretch_s", self.stretch_s, 0, 10)
+        _within("tracking.verify_every_s", self.verify_every_s, 0, 60)
         _within("tracking.reach_s", self.reach_s, 0, 10)
         _within("tracking.most", self.most, 1, 50)
 

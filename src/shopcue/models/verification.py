@@ -98,7 +98,7 @@ class PhotoWeights:
     chroma: float
 
 
-PHOTO_WEIGHTS = PhotoWeights(one=-8.17, similarity=2.26, inliers=1.45, luma=1.43, chroma=3.05)
+PHOTO_WEIGHTS = PhotoWeights(one=-7.21, similarity=1.40, inliers=1.97, luma=-0.19, chroma=3.19)
 
 
 def photo_features(similarity: Floats, products: Sequence[int], found: Sequence[Verification]) -> Floats:
