@@ -37,7 +37,7 @@ def _empty(folder: Path) -> Path:
     [
         ({"focusing": {"swich_nats": 3}}, "did you mean 'focusing.switch_nats'"),
         ({"focussing": {}}, "did you mean 'focusing'"),
-        ({"zzz": {}}, "expected one of sampling, matching, focusing, models"),
+        ({"zzz": {}}, "expected one of sampling, matching, tracking, focusing, models"),
         ({"sampling": {"rate_hz": "two"}}, "sampling.rate_hz is 'two', expected a value of type float"),
         ({"sampling": {"max_side_px": True}}, "expected a value of type int"),
         ({"sampling": {"rate_hz": 0}}, "sampling.rate_hz is 0, expected a number from 0.05 to 60"),

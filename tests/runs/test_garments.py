@@ -14,13 +14,13 @@ from shopcue.records import Frame
 
 pytest.importorskip("torch", reason="training is an extra: pip install shopcue[train]")
 
-RUNS = Path(__file__).parents[2] / "runs"
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
 def garments(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(RUNS))
-    return importlib.import_module("garments")
+    monkeypatch.syspath_prepend(str(ROOT))
+    return importlib.import_module("runs.garments")
 
 
 def units(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
