@@ -40,6 +40,7 @@ def main() -> None:
             for label, seconds in (("10_minutes", 600.0), ("long", arguments.hours * 3600)):
                 video = repeated(arguments.video, seconds, folder / f"{label}.mp4")
                 figures[f"peak_mb_{label}"] = match(video, arguments.feed, folder)[1]
+            figures["long_hours"] = arguments.hours
             figures["peak_ratio"] = round(figures["peak_mb_long"] / figures["peak_mb_10_minutes"], 3)
     print(json.dumps(figures, indent=1))
     if arguments.out:

@@ -190,7 +190,7 @@ def speed() -> Iterator[str]:
     yield f"| 1920x1080, 30 frames a second | {found['x_real_time_1080p30']:.1f} times real time |"
     if "peak_ratio" in found:
         yield (
-            f"| peak memory, ten minutes / two hours | {found['peak_mb_10_minutes']:.0f} / "
+            f"| peak memory, ten minutes / {found['long_hours']:g} hours | {found['peak_mb_10_minutes']:.0f} / "
             f"{found['peak_mb_long']:.0f} MB |"
         )
     yield ""

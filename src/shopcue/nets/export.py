@@ -58,7 +58,7 @@ def _export(net: nn.Module, path: Path, side_px: int, outputs: list[str], tolera
             dynamo=True,
             verbose=False,
         )
-        _drop_traces(draft)
+        drop_traces(draft)
         with torch.no_grad():
             answer = net(pixels)
         expected = answer if isinstance(answer, tuple) else (answer,)
@@ -97,7 +97,7 @@ def quantize(
             calibrate_method=CalibrationMethod.MinMax,
             nodes_to_exclude=_users_of(prepared, exact),
         )
-        _drop_traces(draft)
+        drop_traces(draft)
         draft.replace(target)
 
 
@@ -134,7 +134,7 @@ def _users_of(path: Path, weights: Sequence[str]) -> list[str]:
     return [node.name for node in nodes if any(part in name for name in node.input for part in weights)]
 
 
-def _drop_traces(path: Path) -> None:
+def drop_traces(path: Path) -> None:
     """Remove what the exporter noted about the machine it ran on: source lines, module paths."""
     model = onnx.load(str(path))
     for node in model.graph.node:

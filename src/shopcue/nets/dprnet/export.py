@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from shopcue.models.detector import DETECTOR_OUTPUTS
 from shopcue.nets.dprnet.detector import DprnetDetector
 from shopcue.nets.dprnet.operators import TorchOperators
-from shopcue.nets.export import OPSET, _drop_traces, run_all
+from shopcue.nets.export import OPSET, drop_traces, run_all
 
 _OPS: Any = onnxscript.opset18  # untyped: its stubs refuse what one operator gives as what the next one takes
 _NO_BOX = -1e38  # below every score but -inf: ONNX's suppression leaves out what is not above it
@@ -59,7 +59,7 @@ def export_dprnet_detector(detector: DprnetDetector, path: Path, height: int, wi
                     torch.ops.shopcue.stays.default: _write_stays,
                 },
             )
-        _drop_traces(draft)
+        drop_traces(draft)
         with torch.no_grad():
             expected = served(pixels)
         for name, want, have in zip(DETECTOR_OUTPUTS, expected, run_all(draft, pixels.numpy()), strict=True):
