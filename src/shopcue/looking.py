@@ -201,7 +201,7 @@ class TrackletLooker:
         verify: int,
         stretch_s: float = 1.5,
         verify_every_s: float = 3.0,
-        reach_s: float = 3.0,
+        reach_s: float = 1.6,
         most: int = 3,
     ) -> None:
         self._gallery = gallery

@@ -65,7 +65,7 @@ class Tracking:
 
     stretch_s: float = 1.5
     verify_every_s: float = 3.0
-    reach_s: float = 3.0
+    reach_s: float = 1.6
     most: int = 3
 
     def __post_init__(self) -> None:
