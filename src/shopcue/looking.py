@@ -17,7 +17,7 @@ import numpy as np
 
 from shopcue.catalog.exact import similarities
 from shopcue.geometry import area, crop, off_centre, widened
-from shopcue.matching import CohortNorm, candidates, look_features, see, thing_features
+from shopcue.matching import CohortNorm, Sight, candidates, look_features, see, thing_features
 from shopcue.models.detector import WindowDetector
 from shopcue.models.image import ImageEncoder
 from shopcue.models.verification import GeometricVerifier, Verification, closeup, photo_features, photo_log_odds
@@ -53,12 +53,45 @@ class Looker(Protocol):
         """End the stream and return the moments that were not ready."""
 
 
+class Comparison:
+    """Compares pictures with a gallery, by their embeddings and by local features; has no state of a stream.
+
+    gallery: what is looked for. encoder: the one that made it. cohort: float32 (K, D), what it makes of pictures that
+    show no product of any user's shop. verify: how many candidates are verified.
+    """
+
+    def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, verify: int) -> None:
+        self._gallery, self._encoder, self._verify = gallery, encoder, verify
+        self._norm = CohortNorm.of(similarities(gallery, cohort))
+        self.verifier = GeometricVerifier(gallery)
+
+    def sight(self, vectors: Floats) -> Sight:
+        """Return what embeddings of one thing look like to each product. float32 (N, D), N >= 1."""
+        return see(similarities(self._gallery, vectors), self._norm)
+
+    def candidates(self, sight: Sight) -> list[int]:
+        """Return the products that are worth verifying, the most similar first."""
+        return candidates(sight, self._verify)
+
+    def look_closer(self, picture: Image, sight: Sight) -> tuple[dict[int, Verification], Floats]:
+        """Return which candidates lie in a picture, and what the place of the surest looks like to each product.
+
+        That place is cut out, turned upright and embedded anew: float32 (P,), zeros where nothing sure was found.
+        """
+        products = self.candidates(sight)
+        verified = zip(products, self.verifier.verify(picture, products), strict=True)
+        found = {product: each for product, each in verified if each.inliers}
+        surest = max(found.values(), key=lambda each: each.inliers, default=None)
+        if surest is None or surest.inliers < _SURE_INLIERS:
+            return found, np.zeros(len(self._gallery.catalog), np.float32)
+        return found, self.sight(self._encoder.encode([closeup(picture, surest)])).similarity
+
+
 class WindowLooker:
     """One-stage: embeddings of a frame's windows first, local features in the frame for the few best candidates.
 
-    encoder: the one that made the gallery. cohort: float32 (K, D), what it makes of pictures that show no product of
-    any user's shop. verify: how many candidates are verified. verify_every_s: local features cost more than all else,
-    and what they find holds for a while: it stands until so much later, or until another candidate is the best.
+    gallery, encoder, cohort, verify: as in `Comparison`. verify_every_s: local features cost more than all else, and
+    what they find holds for a while: it stands until so much later, or until another candidate is the best.
     """
 
     def __init__(
@@ -70,11 +103,8 @@ class WindowLooker:
         verify: int,
         verify_every_s: float = 0.0,
     ) -> None:
-        self._gallery = gallery
-        self._encoder = encoder
-        self._norm = CohortNorm.of(similarities(gallery, cohort))
-        self._verifier = GeometricVerifier(gallery)
-        self._verify, self._verify_every_s = verify, verify_every_s
+        self._comparison = Comparison(gallery, encoder, cohort, verify)
+        self._verify_every_s = verify_every_s
         self._verified_s = -math.inf
         self._best = -1
         self._found: dict[int, Verification] = {}
@@ -82,11 +112,11 @@ class WindowLooker:
 
     def update(self, frame: Frame, detections: Detections) -> list[Seen]:
         """Take the next frame with its windows and return the moment."""
-        sight = see(similarities(self._gallery, detections.vectors), self._norm)
+        sight = self._comparison.sight(detections.vectors)
         best = int(np.argmax(sight.similarity))
         if best != self._best or frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
             self._verified_s, self._best = frame.time_s, best
-            self._look_closer(frame, candidates(sight, self._verify))
+            self._found, self._closeup = self._comparison.look_closer(frame.image, sight)
         boxes = detections.boxes[sight.window]
         inliers = np.zeros(len(sight.similarity), np.float32)
         for product, found in self._found.items():
@@ -98,28 +128,16 @@ class WindowLooker:
         """Return nothing: every moment was ready at once."""
         return []
 
-    def _look_closer(self, frame: Frame, products: list[int]) -> None:
-        """Verify the candidates, and embed anew the place where the surest of them was found, cut out and upright."""
-        verified = zip(products, self._verifier.verify(frame.image, products), strict=True)
-        self._found = {product: found for product, found in verified if found.inliers}
-        surest = max(self._found.values(), key=lambda found: found.inliers, default=None)
-        self._closeup = np.zeros(len(self._gallery.catalog), np.float32)
-        if surest is not None and surest.inliers >= _SURE_INLIERS:
-            vector = self._encoder.encode([closeup(frame.image, surest)])
-            self._closeup = see(similarities(self._gallery, vector), self._norm).similarity
-
 
 class Examiner:
     """Looks at single photos, more thoroughly than a live stream has time for.
 
-    gallery, encoder, cohort, verify: as in `WindowLooker`. The shown thing is the detector's most prominent box.
+    gallery, encoder, cohort, verify: as in `Comparison`. The shown thing is the detector's most prominent box.
     """
 
     def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, *, verify: int) -> None:
-        self._gallery, self._encoder, self._verify = gallery, encoder, verify
-        self._norm = CohortNorm.of(similarities(gallery, cohort))
-        self._windows = WindowDetector(encoder)
-        self._verifier = GeometricVerifier(gallery)
+        self._comparison = Comparison(gallery, encoder, cohort, verify)
+        self._encoder, self._windows = encoder, WindowDetector(encoder)
 
     def examine(self, photo: Image, detections: Detections) -> Floats:
         """Return the log odds of each product against 'none', float32 (P,). The detections are of this photo."""
@@ -129,9 +147,9 @@ class Examiner:
         if len(detections):
             box = detections.boxes[int(np.argmax(prominence(detections, width, height)))]
             vectors = np.concatenate([vectors, self._encoder.encode([crop(photo, box)])])
-        sight = see(similarities(self._gallery, vectors), self._norm)
-        products = candidates(sight, self._verify)
-        found = self._verifier.examine(photo, products, box)
+        sight = self._comparison.sight(vectors)
+        products = self._comparison.candidates(sight)
+        found = self._comparison.verifier.examine(photo, products, box)
         return photo_log_odds(photo_features(sight.similarity, products, found))
 
 
@@ -186,7 +204,7 @@ _WHOLE_FRAME = -2
 class TrackletLooker:
     """Two-stage: detections -> tracklets -> the best view of each stretch -> embedding and verification of that alone.
 
-    gallery, encoder, cohort, verify: as in `WindowLooker`. stretch_s: of how many seconds the best view is picked.
+    gallery, encoder, cohort, verify: as in `Comparison`. stretch_s: of how many seconds the best view is picked.
     verify_every_s: the picks of a tracklet are verified so often, or when another product is the most similar; the
     frame as a whole only where there is no thing in it. reach_s: what is found in a pick counts for the moments of its
     tracklet that are so near. most: how many things of a frame are followed, the most prominent first.
@@ -204,11 +222,8 @@ class TrackletLooker:
         reach_s: float = 1.6,
         most: int = 3,
     ) -> None:
-        self._gallery = gallery
-        self._encoder = encoder
-        self._norm = CohortNorm.of(similarities(gallery, cohort))
-        self._verifier = GeometricVerifier(gallery)
-        self._verify, self._verify_every_s = verify, verify_every_s
+        self._comparison, self._encoder = Comparison(gallery, encoder, cohort, verify), encoder
+        self._verify_every_s = verify_every_s
         self._stretch_s, self._reach_s, self._most = stretch_s, reach_s, most
         self._tracker = Tracker(sure_score=0.3, weak_score=0.15)
         self._things: dict[int, _Thing] = {}
@@ -263,7 +278,7 @@ class TrackletLooker:
         view = thing.best
         assert view is not None
         thing.best = None
-        sight = see(similarities(self._gallery, self._encoder.encode(view.pictures)), self._norm)
+        sight = self._comparison.sight(self._encoder.encode(view.pictures))
         best = int(np.argmax(sight.similarity))
         recent = view.time_s - thing.verified_s < self._verify_every_s - _HALF_A_FRAME_S
         empty = thing_id == _WHOLE_FRAME and len(self._things) > 1
@@ -271,20 +286,11 @@ class TrackletLooker:
             thing.looks.append(_Look(view.time_s, sight.similarity))
             return
         thing.verified_s, thing.verified_best = view.time_s, best
-        inliers, close = self._look_closer(view.pictures[-1], candidates(sight, self._verify))
+        found, close = self._comparison.look_closer(view.pictures[-1], sight)
+        inliers = np.zeros_like(sight.similarity)
+        for product, each in found.items():
+            inliers[product] = each.inliers
         thing.looks.append(_Look(view.time_s, sight.similarity, inliers, close))
-
-    def _look_closer(self, picture: Image, products: list[int]) -> tuple[Floats, Floats]:
-        """Return the inliers of each product, and what the place looks like where the surest was found: (P,), (P,)."""
-        inliers = np.zeros(len(self._gallery.catalog), np.float32)
-        close = np.zeros_like(inliers)
-        found = self._verifier.verify(picture, products)
-        inliers[products] = [each.inliers for each in found]
-        surest = max(found, key=lambda each: each.inliers, default=None)
-        if surest is not None and surest.inliers >= _SURE_INLIERS:
-            vector = self._encoder.encode([closeup(picture, surest)])
-            close = see(similarities(self._gallery, vector), self._norm).similarity
-        return inliers, close
 
     def _ready(self, until_s: float) -> Iterator[Seen]:
         while self._moments and self._moments[0].time_s + _HALF_A_FRAME_S <= until_s - self._stretch_s:
@@ -294,11 +300,8 @@ class TrackletLooker:
         """Sum up the picks around a moment, thing by thing; each product is seen in the thing that is most like it."""
         features, likeness, boxes = [], [], []
         for thing_id, box in zip(moment.things, moment.boxes, strict=True):
-            looks = (
-                [look for look in self._things[thing_id].looks if abs(look.time_s - moment.time_s) <= self._reach_s]
-                if thing_id in self._things
-                else []
-            )
+            thing = self._things.get(thing_id, _Thing())
+            looks = [look for look in thing.looks if abs(look.time_s - moment.time_s) <= self._reach_s]
             if not looks:
                 continue
             similarity = np.mean([look.similarity for look in looks], axis=0)
