@@ -24,7 +24,7 @@ from shopcue.nets.export import export_encoder
 from shopcue.nets.retrieval import Embedder
 from shopcue.records import Floats, Indices
 from shopcue.training import detection, retrieval
-from shopcue.training.checkpoints import Checkpoint, fingerprint_data, load_checkpoint
+from shopcue.training.checkpoints import CHECKPOINT, Checkpoint, fingerprint_data, load_checkpoint
 from shopcue.training.curves import CURVES, Curves
 from shopcue.training.detection import DetectionConfig, DetectionProgress
 from shopcue.training.detection_samples import read_street_samples
@@ -94,7 +94,7 @@ def train_retrieval(job: Job) -> Path:
         validate=make_validation(job.data, config.side_px, job.note),
         update=job.update,
     )
-    return job.out / retrieval.CHECKPOINT
+    return job.out / CHECKPOINT
 
 
 def train_detector(job: Job) -> Path:
@@ -110,7 +110,7 @@ def train_detector(job: Job) -> Path:
     detection.train_dprnet_detector(
         samples, config, job.out, job.process, resume=job.resume, report=report, update=job.update
     )
-    return job.out / detection.CHECKPOINT
+    return job.out / CHECKPOINT
 
 
 TRAININGS: dict[str, Callable[[Job], Path]] = {retrieval.KIND: train_retrieval, detection.KIND: train_detector}

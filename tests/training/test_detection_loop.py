@@ -22,21 +22,20 @@ from shopcue.errors import OutputError, SettingsError, WeightsError  # noqa: E40
 from shopcue.nets.dprnet.losses import FASTER_RCNN_TERMS  # noqa: E402
 from shopcue.nets.house_detector import Truth  # noqa: E402
 from shopcue.records import QUALITIES  # noqa: E402
-from shopcue.training.checkpoints import load_checkpoint  # noqa: E402
+from shopcue.training.checkpoints import CHECKPOINT, load_checkpoint  # noqa: E402
 from shopcue.training.detection import (  # noqa: E402
-    CHECKPOINT,
     KIND,
     DetectionConfig,
     DetectionProgress,
-    batch_loader,
+    Shares,
     load_dprnet_detector,
     make_run,
-    rate_at,
     take_step,
     train_dprnet_detector,
 )
 from shopcue.training.detection_samples import Sample  # noqa: E402
 from shopcue.training.processes import Process, open_process, wait_for_all, wrap  # noqa: E402
+from shopcue.training.steps import batch_loader, rate_at  # noqa: E402
 
 ALONE = Process(0, 1, torch.device("cpu"))
 CONFIG = DetectionConfig(
@@ -154,7 +153,7 @@ def two_steps(process: Process) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     run = make_run(config, 3, process)
     wrapped = wrap(run.model, process)
     terms: dict[str, Tensor] = {}
-    for batch in batch_loader(Drawn(), config, process, 0):
+    for batch in batch_loader(Shares(Drawn(), config, process), 0, config.steps, config.workers):
         terms = take_step(run, wrapped, batch, config)
     return terms, run.model.state_dict()
 

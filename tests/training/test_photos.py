@@ -11,8 +11,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
 from shopcue.errors import MediaError, SettingsError  # noqa: E402
-from shopcue.training.photos import InstancePhoto, PhotoBatches, batch_loader, read_photo  # noqa: E402
+from shopcue.training.photos import InstancePhoto, PhotoBatches, read_photo  # noqa: E402
 from shopcue.training.processes import Process  # noqa: E402
+from shopcue.training.steps import batch_loader  # noqa: E402
 
 CPU = torch.device("cpu")
 SIDE_PX = 32

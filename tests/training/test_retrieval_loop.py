@@ -38,10 +38,10 @@ from shopcue.training.retrieval import (  # noqa: E402
     embed,
     load_embedder,
     make_run,
-    rate_at,
     train_retrieval,
 )
 from shopcue.training.starts import CARRIER  # noqa: E402
+from shopcue.training.steps import rate_at  # noqa: E402
 
 ALONE = Process(0, 1, torch.device("cpu"))
 SMALL = RetrievalConfig(

@@ -25,6 +25,9 @@ from shopcue.errors import OutputError, SettingsError, WeightsError
 from shopcue.training.processes import Process, gather_rows
 
 SCHEMA = "shopcue.checkpoint/1"
+CHECKPOINT = "last.pt"
+FREE = ("workers", "save_every", "report_every")
+"""What may differ when a run goes on: it changes no weight."""
 _SLACK_BYTES = 1 << 20  # headers of a zip's entries, which its uncompressed sizes leave out
 
 
@@ -147,6 +150,14 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> None:
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise WeightsError(f"the checkpoint's weights do not fit this net ({reason}); use its own config") from error
+
+
+def checkpoint_path(out: Path, *, resume: bool) -> Path:
+    """Return where a run in `out` is saved; raises OutputError where one is already that is not to be resumed."""
+    path = out / CHECKPOINT
+    if path.exists() and not resume:
+        raise OutputError(f"{out} holds a training already; resume it, or give another folder")
+    return path
 
 
 def check_resumable(

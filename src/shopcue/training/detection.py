@@ -5,18 +5,15 @@ Choices that the paper leaves open: a warm-up and a cosine, gradients clipped, t
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from shopcue.errors import OutputError, SettingsError, WeightsError
+from shopcue.errors import SettingsError, WeightsError
 from shopcue.nets.dprnet.backbones import BODIES, STRIDE, Body, HouseBody, ResNetBody
 from shopcue.nets.dprnet.detector import DetectorSettings, DprnetDetector
 from shopcue.nets.dprnet.losses import detection_loss
@@ -25,9 +22,11 @@ from shopcue.nets.house_detector import Truth
 from shopcue.nets.resnet import load_published_resnet
 from shopcue.nets.retrieval import BACKBONES
 from shopcue.training.checkpoints import (
+    FREE,
     Checkpoint,
     Run,
     check_resumable,
+    checkpoint_path,
     load_checkpoint,
     load_weights,
     plain_config,
@@ -36,11 +35,9 @@ from shopcue.training.checkpoints import (
 from shopcue.training.detection_samples import Sample, Samples
 from shopcue.training.processes import Process, autocast, make_scaler, mean_over, seed_process, wait_for_all, wrap
 from shopcue.training.starts import load_start
+from shopcue.training.steps import batch_loader, rate_at
 
 KIND = "dprnet-detector"
-CHECKPOINT = "last.pt"
-FREE = ("workers", "save_every", "report_every")
-"""What may differ when a run goes on: it changes no weight."""
 
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": lambda groups, rate, decay: torch.optim.SGD(groups, rate, momentum=0.9, weight_decay=decay),
@@ -143,9 +140,7 @@ def train_dprnet_detector(
     every `report_every` steps; update: after each. Raises SettingsError and WeightsError where the run cannot go on,
     OutputError where `out` holds another run or cannot be written.
     """
-    path, plain, step = out / CHECKPOINT, plain_config(config), 0
-    if path.exists() and not resume:
-        raise OutputError(f"{out} holds a training already; resume it, or give another folder")
+    path, plain, step = checkpoint_path(out, resume=resume), plain_config(config), 0
     if config.pictures % process.count:
         raise SettingsError(f"{config.pictures} pictures a batch are no multiple of {process.count} processes")
     seed_process(config.seed, process)
@@ -156,7 +151,7 @@ def train_dprnet_detector(
         step = run.restore(checkpoint)
     wrapped = wrap(run.model, process)
     terms: list[dict[str, Tensor]] = []
-    for batch in batch_loader(samples, config, process, step):
+    for batch in batch_loader(Shares(samples, config, process), step, config.steps, config.workers):
         terms.append(take_step(run, wrapped, batch, config))
         step += 1
         if step % config.report_every == 0 or step == config.steps:
@@ -235,14 +230,6 @@ def load_dprnet_detector(checkpoint: Checkpoint) -> tuple[DprnetDetector, Detect
     return detector, config
 
 
-def rate_at(step: int, config: DetectionConfig) -> float:
-    """Return the factor on the peak rates: it rises over the warm-up and falls on a cosine to zero."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1)))
-
-
 def save(path: Path, run: Run, checkpoint: Checkpoint) -> None:
     """Write the checkpoint; the first process does, the others wait for it."""
     if run.process.is_first:
@@ -270,18 +257,16 @@ def truth_on(truth: Truth, device: torch.device) -> Truth:
 # ---- batches -----------------------------------------------------------------------------------------------------
 
 
-class _Shares(Dataset[SampleBatch]):
-    """One process's share of each batch from `first` on, so that worker processes can make them ahead of time."""
+class Shares:
+    """Makes one process's share of batch `step`, a function of the step alone."""
 
-    def __init__(self, samples: Samples, config: DetectionConfig, process: Process, first: int) -> None:
-        self._samples, self._first, self._steps, self._seed = samples, first, config.steps, config.seed
+    def __init__(self, samples: Samples, config: DetectionConfig, process: Process) -> None:
+        self._samples, self._seed = samples, config.seed
         self._pictures, self._share, self._rank = config.pictures, config.pictures // process.count, process.rank
 
-    def __len__(self) -> int:
-        return self._steps - self._first
-
-    def __getitem__(self, index: int) -> SampleBatch:
-        start = (self._first + index) * self._pictures + self._rank * self._share
+    def __call__(self, step: int) -> SampleBatch:
+        """Return the share."""
+        start = step * self._pictures + self._rank * self._share
         numbers = range(start, start + self._share)
         samples: list[Sample] = [self._samples(number) for number in numbers]
         return SampleBatch(
@@ -289,19 +274,3 @@ class _Shares(Dataset[SampleBatch]):
             tuple(each.truth for each in samples),
             tuple((self._seed << 40) + number for number in numbers),
         )
-
-
-def batch_loader(samples: Samples, config: DetectionConfig, process: Process, first: int) -> Iterator[SampleBatch]:
-    """Return this process's share of batches `first` to steps - 1, made ahead by worker processes."""
-    loader: DataLoader[SampleBatch] = DataLoader(
-        _Shares(samples, config, process, first),
-        batch_size=None,
-        num_workers=config.workers,
-        prefetch_factor=4 if config.workers else None,
-        worker_init_fn=_one_thread,
-    )
-    return iter(loader)
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)

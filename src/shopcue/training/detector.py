@@ -6,21 +6,19 @@ The loop knows nothing about data sets or files: it is given batches and gives b
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader, Dataset
 
 from shopcue.data.composed import Scene, Stock, compose_scene
 from shopcue.models.image import fit_square, letterbox_placing
 from shopcue.nets.house_detector import HouseDetector, Truth, detection_losses
 from shopcue.records import Floats
+from shopcue.training.steps import batch_loader, rate_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +126,9 @@ def train_detector(
         [{"params": backbone, "lr": schedule.backbone_rate}, {"params": heads, "lr": schedule.head_rate}],
         weight_decay=schedule.weight_decay,
     )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, schedule))
     averaged = copy.deepcopy(net).eval()
-    for step, batch in enumerate(_loader(batches, schedule)):
+    for step, batch in enumerate(batch_loader(batches, 0, schedule.steps, schedule.workers)):
         pixels = torch.from_numpy(batch.pixels)
         losses = detection_losses(net, net(pixels), batch.truths, pixels.shape[1])
         loss = torch.stack([schedule.weights[name] * value for name, value in losses.items()]).sum()
@@ -148,35 +146,3 @@ def train_detector(
 def _average(averaged: HouseDetector, net: HouseDetector, share: float) -> None:
     for old, new in zip(averaged.parameters(), net.parameters(), strict=True):
         old.lerp_(new, 1 - share)
-
-
-class _Steps(Dataset[DetectionBatch]):
-    """The batches as a data set, so that worker processes can make them ahead of time."""
-
-    def __init__(self, batches: DetectionBatches, steps: int) -> None:
-        self._batches, self._steps = batches, steps
-
-    def __len__(self) -> int:
-        return self._steps
-
-    def __getitem__(self, step: int) -> DetectionBatch:
-        return self._batches(step)
-
-
-def _loader(batches: DetectionBatches, schedule: DetectionSchedule) -> DataLoader[DetectionBatch]:
-    # Here and not in the workers: a pool of threads that was forked while it ran would never answer.
-    cv2.setNumThreads(1)
-    return DataLoader(
-        _Steps(batches, schedule.steps),
-        batch_size=None,
-        num_workers=schedule.workers,
-        prefetch_factor=4 if schedule.workers else None,
-    )
-
-
-def _rate(step: int, schedule: DetectionSchedule) -> float:
-    """Return the factor on the peak rate at `step`."""
-    if step < schedule.warmup:
-        return (step + 1) / schedule.warmup
-    done = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1)))

@@ -6,19 +6,17 @@ The loop knows nothing about data sets or files: it is given pairs and gives bac
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from shopcue.nets.backbones import PictureEncoder
 from shopcue.nets.losses import info_nce
 from shopcue.records import Floats, Image
-from shopcue.training.pairs import PairBatch, PairBatches
+from shopcue.training.pairs import PairBatches
+from shopcue.training.steps import batch_loader, rate_at
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +63,8 @@ def train_encoder(
         ],
         weight_decay=schedule.weight_decay,
     )
-    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, schedule))
-    for step, batch in enumerate(_loader(batches, schedule)):
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: rate_at(step, schedule))
+    for step, batch in enumerate(batch_loader(batches, 0, schedule.steps, schedule.workers)):
         pixels = torch.from_numpy(np.concatenate([batch.queries, batch.keys]))
         queries, keys = encoder(pixels).chunk(2)
         loss = info_nce(queries, keys, torch.from_numpy(batch.products), schedule.temperature)
@@ -100,38 +98,3 @@ def embed(encoder: PictureEncoder, squares: Image, batch: int = 32) -> Floats:
     encoder.eval()
     parts = [encoder(torch.from_numpy(squares[i : i + batch])) for i in range(0, len(squares), batch)]
     return np.asarray(torch.cat(parts).numpy(), np.float32)
-
-
-class _Steps(Dataset[PairBatch]):
-    """The batches as a data set, so that worker processes can make them ahead of time."""
-
-    def __init__(self, batches: PairBatches, steps: int) -> None:
-        self._batches, self._steps = batches, steps
-
-    def __len__(self) -> int:
-        return self._steps
-
-    def __getitem__(self, step: int) -> PairBatch:
-        return self._batches(step)
-
-
-def _loader(batches: PairBatches, schedule: Schedule) -> DataLoader[PairBatch]:
-    return DataLoader(
-        _Steps(batches, schedule.steps),
-        batch_size=None,
-        num_workers=schedule.workers,
-        prefetch_factor=4 if schedule.workers else None,
-        worker_init_fn=_one_thread,
-    )
-
-
-def _one_thread(_: int) -> None:
-    cv2.setNumThreads(1)
-
-
-def _rate(step: int, schedule: Schedule) -> float:
-    """Return the factor on the peak rate at `step`."""
-    if step < schedule.warmup:
-        return (step + 1) / schedule.warmup
-    done = (step - schedule.warmup) / max(1, schedule.steps - schedule.warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1)))

@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
 
 from shopcue.catalog.pictures import read_picture
 from shopcue.data.sampling import PKSampler
@@ -116,27 +114,3 @@ class PhotoBatches:
         rngs = [np.random.default_rng([self._seed, step, start + place]) for place in range(len(rows))]
         views = [photo_view(images[i % len(images)], self._side_px, rng) for i, rng in enumerate(rngs)]
         return views, len(rows) - len(images)
-
-
-class _Steps(Dataset[PhotoBatch]):
-    """The batches from `first` on as a data set, so that worker processes can make them ahead of time."""
-
-    def __init__(self, batches: PhotoBatches, first: int, steps: int) -> None:
-        self._batches, self._first, self._steps = batches, first, steps
-
-    def __len__(self) -> int:
-        return self._steps - self._first
-
-    def __getitem__(self, index: int) -> PhotoBatch:
-        return self._batches(self._first + index)
-
-
-def batch_loader(batches: PhotoBatches, first: int, steps: int, workers: int) -> DataLoader[PhotoBatch]:
-    """Return an iterable over batches first to steps - 1, made ahead by so many worker processes."""
-    cv2.setNumThreads(1)  # before they are forked: a pool of threads that is copied while it runs never answers
-    return DataLoader(
-        _Steps(batches, first, steps),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-    )

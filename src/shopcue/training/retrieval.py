@@ -16,22 +16,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from shopcue.errors import OutputError, SettingsError, WeightsError
+from shopcue.errors import SettingsError, WeightsError
 from shopcue.nets.backbones import whiten
 from shopcue.nets.losses import batch_hard_triplet, label_smoothed_cross_entropy, retrieval_loss
 from shopcue.nets.retrieval import BACKBONES, Embedder, RetrievalNet
 from shopcue.records import Floats, Image
 from shopcue.training.checkpoints import (
+    FREE,
     Checkpoint,
     Run,
     check_resumable,
+    checkpoint_path,
     load_checkpoint,
     load_weights,
     plain_config,
     save_checkpoint,
 )
 from shopcue.training.curves import CURVES, Curves
-from shopcue.training.photos import InstancePhoto, PhotoBatch, PhotoBatches, batch_loader
+from shopcue.training.photos import InstancePhoto, PhotoBatch, PhotoBatches
 from shopcue.training.processes import (
     Process,
     autocast,
@@ -43,11 +45,9 @@ from shopcue.training.processes import (
     wrap,
 )
 from shopcue.training.starts import load_start
+from shopcue.training.steps import batch_loader, rate_at
 
 KIND = "dprnet-retrieval"
-CHECKPOINT = "last.pt"
-FREE = ("workers", "save_every", "report_every")
-"""What may differ when a run goes on: it changes no weight."""
 
 Validate = Callable[[Embedder], dict[str, float]]
 Update = Callable[[str, float, float], None]
@@ -124,9 +124,7 @@ def train_retrieval(
     each step. Raises SettingsError and WeightsError where the run cannot go on, OutputError where `out` holds another
     run or cannot be written.
     """
-    path, plain, step = out / CHECKPOINT, plain_config(config), 0
-    if path.exists() and not resume:
-        raise OutputError(f"{out} holds a training already; resume it, or give another folder")
+    path, plain, step = checkpoint_path(out, resume=resume), plain_config(config), 0
     seed_process(config.seed, process)
     batches = PhotoBatches(photos, config.instances, config.pictures, config.side_px, config.seed, process)
     run = make_run(config, len({photo.instance for photo in photos}), process)
@@ -228,14 +226,6 @@ def start_branches(
         for batch in batch_loader(batches, 0, count, config.workers)
     ]
     whiten(net.embedder.projection, torch.cat(features))
-
-
-def rate_at(step: int, config: RetrievalConfig) -> float:
-    """Return the factor on the peak rates: it rises over the warm-up and falls on a cosine to zero."""
-    if step < config.warmup:
-        return (step + 1) / config.warmup
-    done = (step - config.warmup) / max(1, config.steps - config.warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(done, 1)))
 
 
 @torch.no_grad()
