@@ -1,6 +1,6 @@
 # `make demo` and `make test` need Python 3.11, make and a package index; each makes .venv itself.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-EXTRAS ?= dev
+EXTRAS ?= dev,server
 BIN := .venv/bin
 
 .PHONY: demo test format clean
