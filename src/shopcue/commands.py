@@ -31,14 +31,14 @@ from shopcue.metrics.focuses import Video as Scored
 from shopcue.models.hub import find_weights
 from shopcue.models.image import ImageEncoder
 from shopcue.models.recognition import find_recogniser
-from shopcue.pipeline import Update, Words, find_focuses
-from shopcue.records import Catalog, Focus, Frame, Gallery, Utterance
+from shopcue.pipeline import Update, Words
+from shopcue.records import Focus, Frame, Gallery, Utterance
 from shopcue.settings import Models, Settings, read_settings
 from shopcue.sources import synthetic
 from shopcue.sources.comments import read_comments
-from shopcue.sources.files import VideoInfo, frames_at, probe, read_audio, read_frames
+from shopcue.sources.files import VideoInfo, frames_at, probe, read_frames
 from shopcue.sources.subtitles import read_subtitles
-from shopcue.speech import transcribe
+from shopcue.speech import recognise_video
 
 _REPORT_SIDE_PX = 640
 
@@ -101,16 +101,10 @@ def match(
         note(f"method: {way.name} (the better one in the calibration)")
     models = {**way.fingerprints, "text": "lexical"}
     if speech == "auto":
-        heard, models["speech"] = _recognise(info, shop.gallery.catalog, update, note)
+        titles = [product.title for product in shop.gallery.catalog]
+        heard, models["speech"] = recognise_video(info, titles, update=update, note=note)
         words = Words(heard, words.comments)
-    focuses = find_focuses(
-        way.session(shop.gallery),
-        read_frames(video, settings.sampling.rate_hz, settings.sampling.max_side_px),
-        way.detector,
-        words,
-        info.duration_s,
-        update,
-    )
+    focuses = way.find_focuses(info, shop.gallery, words, update)
     options = {"speech": speech, "comments": str(comments or "none"), "method": way.name, **_changed(settings)}
     matched = Matched(tuple(focuses), info, shop, models, options)
     if out is not None:
@@ -214,23 +208,6 @@ def _changed(settings: Settings) -> dict[str, object]:
 def _given_speech(speech: str) -> list[Utterance]:
     """Return the utterances of a subtitle file; none for 'auto' and 'none'."""
     return [] if speech in ("auto", "none") else read_subtitles(Path(speech))
-
-
-def _recognise(video: VideoInfo, catalog: Catalog, update: Update | None, note: Note) -> tuple[list[Utterance], str]:
-    """Return what is said in a video, and what recognised it."""
-    if not video.has_audio:
-        note("speech: none (the video has no sound)")
-        return [], "none"
-    recogniser, line = find_recogniser(vocabulary=[product.title for product in catalog])
-    note(line)
-    if recogniser is None:
-        return [], "none"
-    heard = []
-    for utterance in transcribe(read_audio(video.path), recogniser):
-        heard.append(utterance)
-        if update is not None:
-            update("speech", utterance.end_s, video.duration_s)
-    return heard, recogniser.fingerprint
 
 
 # ---- demo, evaluation, benchmark --------------------------------------------------------------------------------
@@ -339,9 +316,7 @@ def bench(
         return naive_focuses(frames(), encoder, gallery, info.duration_s)
 
     def by(method: Method) -> Callable[[], Sequence[Span]]:
-        return lambda: find_focuses(
-            method.session(gallery), frames(), method.detector, Words(given), info.duration_s, update
-        )
+        return lambda: method.find_focuses(info, gallery, Words(given), update)
 
     contests = []
     ways = [("naive", naive), *((method.name, by(method)) for method in methods)]

@@ -16,9 +16,11 @@ from shopcue.models.calibration import TrainedCalibration, read_calibration
 from shopcue.models.detector import DETECTORS, Detector, WindowDetector
 from shopcue.models.image import ENCODERS, ImageEncoder
 from shopcue.models.text import LexicalMatcher
-from shopcue.pipeline import Session
-from shopcue.records import Gallery
+from shopcue.pipeline import Session, Update, Words, find_focuses
+from shopcue.records import Focus, Gallery
 from shopcue.settings import Models, Settings
+from shopcue.trace import Trace
+from shopcue.sources.files import VideoInfo, read_frames
 
 METHODS = ("auto", *FEATURES)
 """The names of the methods; auto is the one that did better when they were calibrated (runs/calibration.py)."""
@@ -45,7 +47,7 @@ class Method:
         names = {"image": self.encoder.fingerprint}
         return names if self.name == "one-stage" else {"detector": self.detector.fingerprint, **names}
 
-    def looker(self, gallery: Gallery) -> Looker:
+    def looker(self, gallery: Gallery, trace: Trace | None = None) -> Looker:
         """Return what compares the frames of one stream with a gallery."""
         matching, tracking = self.settings.matching, self.settings.tracking
         if self.name == "one-stage":
@@ -65,13 +67,23 @@ class Method:
             verify_every_s=tracking.verify_every_s,
             reach_s=tracking.reach_s,
             most=tracking.most,
+            trace=trace,
         )
 
-    def session(self, gallery: Gallery) -> Session:
-        """Return a session of one stream against a shop, with words and pictures."""
+    def session(self, gallery: Gallery, trace: Trace | None = None) -> Session:
+        """Return a session of one stream against a shop, with words and pictures; a trace is told what it does."""
+        text = LexicalMatcher(gallery.catalog)
         return Session(
-            gallery.catalog, self.looker(gallery), self.calibration, LexicalMatcher(gallery.catalog), self.settings
+            gallery.catalog, self.looker(gallery, trace), self.calibration, text, self.settings, trace=trace
         )
+
+    def find_focuses(
+        self, video: VideoInfo, gallery: Gallery, words: Words, update: Update | None = None
+    ) -> list[Focus]:
+        """Return what a whole video shows of a shop, in order of start; update: called with how far it is."""
+        sampling = self.settings.sampling
+        frames = read_frames(video.path, sampling.rate_hz, sampling.max_side_px)
+        return find_focuses(self.session(gallery), frames, self.detector, words, video.duration_s, update)
 
 
 def open_method(name: str, settings: Settings) -> Method:

@@ -7,14 +7,15 @@ kind takes as long for two seconds as for thirty, and the times of the words are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
 
 from shopcue.errors import MediaError
-from shopcue.models.recognition import RATE_HZ, Recogniser
+from shopcue.models.recognition import RATE_HZ, Recogniser, find_recogniser
 from shopcue.records import AudioChunk, Floats, Utterance
+from shopcue.sources.files import VideoInfo, read_audio
 
 PACK_S = 28.0  # of speech that is recognised at once; Whisper's window has 30
 LONGEST_PIECE_S = 24.0
@@ -113,6 +114,40 @@ class SpeechCutter:
     def _drop(self, count: int) -> None:
         self._samples = self._samples[count:].copy()
         self._start_s += count / RATE_HZ
+
+
+def recognise_video(
+    video: VideoInfo,
+    titles: Sequence[str],
+    *,
+    update: Callable[[str, float, float], None] | None = None,
+    note: Callable[[str], None] | None = None,
+) -> tuple[list[Utterance], str]:
+    """Return what is said in a video, in order of time, and the fingerprint of what recognised it, or `none`.
+
+    titles: of the products, words that the recogniser should know. update: called with how far it is, in seconds of the
+    video. note: called with one line that says what recognises, or why nothing does.
+    """
+    said = note or (lambda line: None)
+    if not video.has_audio:
+        said("speech: none (the video has no sound)")
+        return [], "none"
+    recogniser, line = find_recogniser(vocabulary=titles)
+    said(line)
+    if recogniser is None:
+        return [], "none"
+    sound = _reported(read_audio(video.path), video.duration_s, update)
+    return list(transcribe(sound, recogniser)), recogniser.fingerprint
+
+
+def _reported(
+    chunks: Iterable[AudioChunk], duration_s: float, update: Callable[[str, float, float], None] | None
+) -> Iterator[AudioChunk]:
+    """Yield sound on, and say how far it is each time that more is asked for: silence counts too."""
+    for chunk in chunks:
+        yield chunk
+        if update is not None:
+            update("speech", min(chunk.end_s, duration_s), duration_s)
 
 
 def transcribe(
