@@ -1,0 +1,112 @@
+"""What `shopcue serve` is told, and where in its folder everything lies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from shopcue.errors import SettingsError
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+UPLOAD_KINDS = ("video", "feed", "comments", "speech")
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """How much strangers may send.
+
+    most_bytes: of one upload, by its kind. chunk_bytes: of one request of an upload. open_uploads: begun and unused ones
+    of one shop. keep_s: how long one that nobody goes on with is kept. spare_bytes: what must stay free on the disk.
+    """
+
+    most_bytes: tuple[int, int, int, int] = (20 * GIB, 4 * GIB, 256 * MIB, 16 * MIB)
+    chunk_bytes: int = 8 * MIB
+    open_uploads: int = 20
+    keep_s: float = 2 * 86_400.0
+    spare_bytes: int = GIB
+
+    def most(self, kind: str) -> int:
+        """Return how many bytes an upload of `kind` may have."""
+        return self.most_bytes[UPLOAD_KINDS.index(kind)]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """How one server runs.
+
+    data: the folder of everything that is kept. database, store: addresses, or "" for SQLite and a folder inside `data`.
+    workers: how many jobs run at a time. allow_private: whether videos, feeds, pictures, streams and webhooks may be at
+    private addresses. proxies: addresses whose X-Forwarded-For is believed, separated by commas. body_bytes: the largest
+    request that is not part of an upload. session_s: how long a browser stays signed in.
+    """
+
+    data: Path
+    host: str = "127.0.0.1"
+    port: int = 8080
+    database: str = ""
+    store: str = ""
+    workers: int = 1
+    allow_private: bool = False
+    proxies: str = "127.0.0.1"
+    uploads: UploadLimits = UploadLimits()
+    body_bytes: int = 32 * MIB
+    session_s: float = 30 * 86_400.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65_535:
+            raise SettingsError(f"the port is {self.port}, expected 0 (any free one) to 65535")
+        if not 0 <= self.workers <= 64:
+            raise SettingsError(f"{self.workers} workers were asked for, expected 0 (none here) to 64")
+
+    @property
+    def database_url(self) -> str:
+        """The address of the database, as SQLAlchemy writes it."""
+        return self.database or f"sqlite:///{(self.data / 'shopcue.db').absolute()}"
+
+    @property
+    def store_uri(self) -> str:
+        """Where the catalogues are: a folder or object storage."""
+        return self.store or str((self.data / "store").absolute())
+
+    @property
+    def uploads_folder(self) -> Path:
+        """Where unfinished and unused uploads lie."""
+        return self.data / "uploads"
+
+    @property
+    def temporary_folder(self) -> Path:
+        """Where files are written before they are renamed, on the same disk as their place."""
+        return self.data / "tmp"
+
+    def upload_file(self, upload_id: str) -> Path:
+        """Return where the bytes of an upload are."""
+        return self.uploads_folder / f"{upload_id}.part"
+
+    def video_folder(self, video_id: str) -> Path:
+        """Return the folder of a video: media.<ext>, poster.jpg, trace/, frames/."""
+        return self.data / "videos" / video_id
+
+    def media_file(self, video_id: str) -> Path | None:
+        """Return the media file of a video, or None where it has none (yet)."""
+        found = (path for path in self.video_folder(video_id).glob("media.*") if path.suffix != ".part")
+        return min(found, default=None)
+
+    def poster_file(self, video_id: str) -> Path:
+        """Return where the poster of a video is."""
+        return self.video_folder(video_id) / "poster.jpg"
+
+    def feed_folder(self, upload_id: str) -> Path:
+        """Return where a feed that was uploaded is unpacked."""
+        return self.data / "feeds" / upload_id
+
+    def make_folders(self) -> None:
+        """Make the folders that are always there; raises SettingsError where that cannot be done."""
+        try:
+            for folder in (self.uploads_folder, self.temporary_folder, self.data / "videos", self.data / "feeds"):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot make {self.data}: {error.strerror}; give --data a folder that may be written to"
+            ) from error
