@@ -15,12 +15,13 @@ SOURCE = Path(shopcue.__file__).parent
 
 LAYERS = (
     {"errors", "records", "geometry"},
-    {"tracking", "picking", "mentions", "matching", "focusing", "metrics"},
+    {"tracking", "picking", "mentions", "matching", "focusing", "announcing", "metrics"},
     {"sources", "speech", "models", "catalog", "database", "data", "nets", "weights"},
     {
         "training",
         "evaluation",
         "looking",
+        "trace",
         "pipeline",
         "methods",
         "engine",

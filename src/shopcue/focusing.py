@@ -9,7 +9,9 @@ is fixed-lag decoding. `Focuser` folds the decisions and the evidence under them
 
 from __future__ import annotations
 
+import copy
 from collections import deque
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -69,6 +71,26 @@ class Decoder:
     def pending(self) -> list[tuple[float, int]]:
         """Return the decisions as they stand for the moments that are still open; later moments may change them."""
         return self._label(self._best_way())
+
+    def fork(self) -> Decoder:
+        """Return a decoder that stands where this one does and goes its own way."""
+        other = copy.copy(self)
+        # The arrays of `_origins` are never changed once they are made.
+        other._value, other._times, other._origins = self._value.copy(), self._times.copy(), self._origins.copy()
+        return other
+
+    def change(self, kept: Indices) -> list[tuple[float, int]]:
+        """Go on with other products and return the decisions of all open moments, by the numbers they had.
+
+        kept: int64 (P,), the number that each product had until now, -1 for a new one. What is known for and against
+        those that stay is kept; a new one stands as if it were entered now.
+        """
+        decided = self.finish()
+        none = self._value[0]
+        known = np.where(kept >= 0, self._value[1:][kept] if len(self._value) > 1 else none, none - self._switch)
+        self._value = np.concatenate([[none], known])
+        self._value -= self._value.max()
+        return decided
 
     def _advance(self) -> Indices:
         """Move every state one moment on by its best way in, and return where each came from."""
@@ -159,6 +181,31 @@ class Focuser:
             self._open = None
         return closed
 
+    def outlook(self, ahead: Iterable[Match], now_s: float) -> list[Focus]:
+        """Return the focuses that are not yet given out, as they would be if the stream ended at now_s.
+
+        ahead: the moments after the last one that was taken. Later moments may change every one of these focuses; the
+        last one ends at now_s if its product is still shown.
+        """
+        other = copy.copy(self)
+        other._decoder, other._undecided = self._decoder.fork(), self._undecided.copy()
+        other._open = self._open and self._open.fork()
+        found = [focus for match in ahead for focus in other.update(match)]
+        return found + other.finish(now_s)
+
+    def change(self, catalog: Catalog) -> list[Focus]:
+        """Go on with another catalogue and return the focuses that end by it: those of products that have gone."""
+        closed = self._fold(self._decoder.change(_places(self._catalog, catalog)))
+        if self._open is not None:
+            product = catalog.position.get(self._catalog.products[self._open.product].product_id)
+            if product is None:
+                closed.append(self._open.close(self._open.last_s, self._catalog, self._alternatives))
+                self._open = None
+            else:
+                self._open.change(product, _places(self._catalog, catalog))
+        self._catalog = catalog
+        return closed
+
     def _fold(self, decisions: list[tuple[float, int]]) -> list[Focus]:
         closed = []
         for time_s, product in decisions:
@@ -193,6 +240,17 @@ class _OpenFocus:
         if match.visual[p] > self._best_visual:
             self._best_visual, self._best_s, self._box = float(match.visual[p]), match.time_s, match.box[p]
 
+    def fork(self) -> _OpenFocus:
+        """Return an equal one that goes its own way."""
+        other = copy.copy(self)
+        other._parts, other._probability = self._parts.copy(), self._probability.copy()
+        return other
+
+    def change(self, product: int, kept: Indices) -> None:
+        """Go on with other products. product: its new number. kept: as in `Decoder.change`."""
+        self.product = product
+        self._probability = np.where(kept >= 0, self._probability[kept], 0.0)
+
     def close(self, end_s: float, catalog: Catalog, alternatives: int) -> Focus:
         mean = np.clip(self._probability / self._moments, 0.0, 1.0)
         visual, text, comments = (self._parts / self._moments).tolist()
@@ -210,6 +268,11 @@ class _OpenFocus:
                 Alternative(catalog.products[q].product_id, float(mean[q])) for q in rivals[:alternatives]
             ),
         )
+
+
+def _places(before: Catalog, after: Catalog) -> Indices:
+    """Return where each product of `after` stands in `before`: int64 (P,), -1 for a new one."""
+    return np.array([before.position.get(product.product_id, -1) for product in after], np.int64)
 
 
 def probabilities(score: Floats) -> Floats:

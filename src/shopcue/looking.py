@@ -22,7 +22,8 @@ from shopcue.models.detector import WindowDetector
 from shopcue.models.image import ImageEncoder
 from shopcue.models.verification import GeometricVerifier, Verification, closeup, photo_features, photo_log_odds
 from shopcue.picking import view_quality
-from shopcue.records import Detections, Floats, Frame, Gallery, Image
+from shopcue.records import QUALITIES, Detections, Floats, Frame, Gallery, Image
+from shopcue.trace import Candidate, Stretch, Trace, View
 from shopcue.tracking.tracker import UNTRACKED, Tracker
 
 _SURE_INLIERS = 6  # fewer are found by chance, and then the place is wrong
@@ -154,12 +155,10 @@ class Examiner:
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """One sight of a thing that may be picked: its worth, its box in pixels of the video, and its picture."""
+class _Best:
+    """The best view of a stretch so far, with its pictures."""
 
-    time_s: float
-    worth: float
-    box: Floats
+    view: View
     pictures: tuple[Image, ...]
 
 
@@ -175,15 +174,15 @@ class _Look:
 
 @dataclass(slots=True)
 class _Thing:
-    """A tracklet as far as it is still of use: the best view of the present stretch, and what was found in others.
+    """A tracklet as far as it is still of use: the views of the present stretch, and what was found in others.
 
     verified_s, verified_best: when it was last verified, and which product was then the most similar.
     """
 
-    start_s: float = -math.inf
     verified_s: float = -math.inf
     verified_best: int = -1
-    best: _View | None = None
+    views: list[View] = field(default_factory=list)
+    best: _Best | None = None
     looks: deque[_Look] = field(default_factory=deque)
 
 
@@ -200,6 +199,8 @@ class _Moment:
 _WHOLE_FRAME = -2
 """The id of the frame as a whole: what it shows is looked at too, for what no detector finds."""
 
+_TRACED_CANDIDATES = 5
+
 
 class TrackletLooker:
     """Two-stage: detections -> tracklets -> the best view of each stretch -> embedding and verification of that alone.
@@ -207,7 +208,8 @@ class TrackletLooker:
     gallery, encoder, cohort, verify: as in `Comparison`. stretch_s: of how many seconds the best view is picked.
     verify_every_s: the picks of a tracklet are verified so often, or when another product is the most similar; the
     frame as a whole only where there is no thing in it. reach_s: what is found in a pick counts for the moments of its
-    tracklet that are so near. most: how many things of a frame are followed, the most prominent first.
+    tracklet that are so near. most: how many things of a frame are followed, the most prominent first. trace: told of
+    all that.
     """
 
     def __init__(
@@ -221,7 +223,9 @@ class TrackletLooker:
         verify_every_s: float = 3.0,
         reach_s: float = 1.6,
         most: int = 3,
+        trace: Trace | None = None,
     ) -> None:
+        self._gallery, self._trace = gallery, trace
         self._comparison, self._encoder = Comparison(gallery, encoder, cohort, verify), encoder
         self._verify_every_s = verify_every_s
         self._stretch_s, self._reach_s, self._most = stretch_s, reach_s, most
@@ -236,10 +240,11 @@ class TrackletLooker:
         prominent = [int(n) for n in np.argsort(-prominence(detections, width, height)) if ids[n] != UNTRACKED]
         prominent = prominent[: self._most]
         whole = np.array([0, 0, width, height], np.float32)
-        self._notice(_WHOLE_FRAME, frame, whole, 1.0, borders=(0.0, -0.2))
+        self._notice(_WHOLE_FRAME, frame, _whole_view(frame.time_s, whole), borders=(0.0, -0.2))
         for n in prominent:
-            worth = float(view_quality(detections.quality[n])) * float(detections.scores[n])
-            self._notice(int(ids[n]), frame, detections.boxes[n], worth, borders=_THING_BORDERS)
+            self._notice(int(ids[n]), frame, _view(detections, n), borders=_THING_BORDERS)
+        if self._trace is not None:
+            self._trace.followed(frame, detections, ids, prominent)
         boxes = np.concatenate([whole[None], detections.boxes[prominent]])
         things = (_WHOLE_FRAME, *(int(ids[n]) for n in prominent))
         self._moments.append(_Moment(frame.time_s, (width, height), things, boxes))
@@ -251,46 +256,56 @@ class TrackletLooker:
         self._examine(math.inf)
         return list(self._ready(math.inf))
 
-    def _notice(self, thing_id: int, frame: Frame, box: Floats, worth: float, borders: tuple[float, ...]) -> None:
+    def _notice(self, thing_id: int, frame: Frame, view: View, borders: tuple[float, ...]) -> None:
         """Keep this sight of a thing if it is the best of its stretch; a stretch that is over is examined first."""
         thing = self._things.setdefault(thing_id, _Thing())
-        if thing.best is not None and frame.time_s - thing.start_s >= self._stretch_s - _HALF_A_FRAME_S:
+        if thing.views and frame.time_s - thing.views[0].time_s >= self._stretch_s - _HALF_A_FRAME_S:
             self._pick(thing_id, thing)
-        if thing.best is None:
-            thing.start_s = frame.time_s
-        if thing.best is None or worth > thing.best.worth:
-            pictures = tuple(crop(frame.image, widened(box / frame.scale, border)).copy() for border in borders)
-            thing.best = _View(frame.time_s, worth, box, pictures)
+        thing.views.append(view)
+        if thing.best is None or view.worth > thing.best.view.worth:
+            pictures = (crop(frame.image, widened(view.box / frame.scale, border)).copy() for border in borders)
+            thing.best = _Best(view, tuple(pictures))
 
     def _examine(self, now_s: float) -> None:
         """Pick from the things that have been out of view for a stretch, and forget those that no moment needs."""
         needed_s = (self._moments[0].time_s if self._moments else now_s) - self._reach_s
         for thing_id, thing in list(self._things.items()):
-            if thing.best is not None and now_s - thing.start_s >= self._stretch_s + _HALF_A_FRAME_S:
+            if thing.views and now_s - thing.views[0].time_s >= self._stretch_s + _HALF_A_FRAME_S:
                 self._pick(thing_id, thing)
             while thing.looks and thing.looks[0].time_s < needed_s:
                 thing.looks.popleft()
-            if thing.best is None and not thing.looks:
+            if not thing.views and not thing.looks:
                 del self._things[thing_id]
 
     def _pick(self, thing_id: int, thing: _Thing) -> None:
         """Compare the best view of the stretch with the gallery."""
-        view = thing.best
-        assert view is not None
-        thing.best = None
-        sight = self._comparison.sight(self._encoder.encode(view.pictures))
+        assert thing.best is not None
+        view, pictures, views = thing.best.view, thing.best.pictures, tuple(thing.views)
+        thing.best, thing.views = None, []
+        sight = self._comparison.sight(self._encoder.encode(pictures))
         best = int(np.argmax(sight.similarity))
         recent = view.time_s - thing.verified_s < self._verify_every_s - _HALF_A_FRAME_S
         empty = thing_id == _WHOLE_FRAME and len(self._things) > 1
-        if empty or (recent and best == thing.verified_best):
-            thing.looks.append(_Look(view.time_s, sight.similarity))
-            return
-        thing.verified_s, thing.verified_best = view.time_s, best
-        found, close = self._comparison.look_closer(view.pictures[-1], sight)
-        inliers = np.zeros_like(sight.similarity)
-        for product, each in found.items():
-            inliers[product] = each.inliers
-        thing.looks.append(_Look(view.time_s, sight.similarity, inliers, close))
+        look = _Look(view.time_s, sight.similarity)
+        if not empty and not (recent and best == thing.verified_best):
+            thing.verified_s, thing.verified_best = view.time_s, best
+            found, close = self._comparison.look_closer(pictures[-1], sight)
+            inliers = np.zeros_like(sight.similarity)
+            for product, each in found.items():
+                inliers[product] = each.inliers
+            look = _Look(view.time_s, sight.similarity, inliers, close)
+        thing.looks.append(look)
+        if self._trace is not None:
+            tracklet_id = None if thing_id == _WHOLE_FRAME else thing_id
+            verified = look.inliers is not None
+            self._trace.picked(Stretch(tracklet_id, views, view, verified, self._traced(look)))
+
+    def _traced(self, look: _Look) -> tuple[Candidate, ...]:
+        """Return the products that a look is most like, the most similar first."""
+        products = self._gallery.catalog.products
+        found = np.zeros_like(look.similarity) if look.inliers is None else look.inliers
+        likely = np.argsort(-look.similarity, kind="stable")[:_TRACED_CANDIDATES]
+        return tuple(Candidate(products[p], float(look.similarity[p]), int(found[p])) for p in likely)
 
     def _ready(self, until_s: float) -> Iterator[Seen]:
         while self._moments and self._moments[0].time_s + _HALF_A_FRAME_S <= until_s - self._stretch_s:
@@ -315,6 +330,18 @@ class TrackletLooker:
         which = np.argmax(np.stack(likeness), axis=0)
         rows = np.arange(len(which))
         return Seen(moment.time_s, np.stack(features)[which, rows], np.stack(boxes)[which])
+
+
+def _view(detections: Detections, n: int) -> View:
+    """Return the n-th detection as a view; what it is worth is how sure and how well seen it is."""
+    score, quality = float(detections.scores[n]), detections.quality[n]
+    worth = float(view_quality(quality)) * score
+    return View(detections.time_s, detections.boxes[n], worth, int(detections.classes[n]), score, quality)
+
+
+def _whole_view(time_s: float, box: Floats) -> View:
+    """Return the frame as a whole as a view: each is worth the same, so the first of a stretch is picked."""
+    return View(time_s, box, 1.0, None, 1.0, np.ones(len(QUALITIES), np.float32))
 
 
 def prominence(detections: Detections, width: float, height: float) -> Floats:

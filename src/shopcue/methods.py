@@ -19,8 +19,8 @@ from shopcue.models.text import LexicalMatcher
 from shopcue.pipeline import Session, Update, Words, find_focuses
 from shopcue.records import Focus, Gallery
 from shopcue.settings import Models, Settings
-from shopcue.trace import Trace
 from shopcue.sources.files import VideoInfo, read_frames
+from shopcue.trace import Trace
 
 METHODS = ("auto", *FEATURES)
 """The names of the methods; auto is the one that did better when they were calibrated (runs/calibration.py)."""
@@ -73,9 +73,7 @@ class Method:
     def session(self, gallery: Gallery, trace: Trace | None = None) -> Session:
         """Return a session of one stream against a shop, with words and pictures; a trace is told what it does."""
         text = LexicalMatcher(gallery.catalog)
-        return Session(
-            gallery.catalog, self.looker(gallery, trace), self.calibration, text, self.settings, trace=trace
-        )
+        return Session(gallery.catalog, self.looker(gallery, trace), self.calibration, text, self.settings, trace=trace)
 
     def find_focuses(
         self, video: VideoInfo, gallery: Gallery, words: Words, update: Update | None = None

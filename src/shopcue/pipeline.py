@@ -26,6 +26,7 @@ from shopcue.models.detector import Detector
 from shopcue.models.text import TextMatcher
 from shopcue.records import Catalog, Comment, Detections, Focus, Frame, Match, Utterance
 from shopcue.settings import Settings
+from shopcue.trace import Trace
 
 T = TypeVar("T")
 
@@ -33,14 +34,15 @@ EVIDENCE_WAIT_S = 20.0
 """A moment is scored when its stream is so far past it, so that what is said about it, and heard late, still counts."""
 
 _BATCH_FRAMES = 8
+_RECENT_WORDS = 500  # are read again when the catalogue changes, for what is on screen then
 
 
 class Session:
     """One stream against one shop: frames, speech and comments in, focuses out.
 
     catalog: the shop on air. looker: compares frames with it. calibration: the weights of the looker's features and of
-    words. text: says which products a text names; None goes without words. Nothing in here grows with the length of the
-    stream.
+    words. text: says which products a text names; None goes without words. trace: told how each moment compares.
+    Nothing in here grows with the length of the stream.
     """
 
     def __init__(
@@ -50,8 +52,10 @@ class Session:
         calibration: Calibration,
         text: TextMatcher | None = None,
         settings: Settings | None = None,
+        trace: Trace | None = None,
     ) -> None:
         self._settings = settings or Settings()
+        self._trace = trace
         self._catalog = catalog
         self._looker = looker
         self._calibration = calibration
@@ -63,27 +67,71 @@ class Session:
             max_delay_s=focusing.max_delay_s,
             alternatives=focusing.alternatives,
         )
+        self._recent: deque[Utterance | Comment] = deque(maxlen=_RECENT_WORDS)
         self._waiting: deque[Seen] = deque()
+        self._previews: deque[Match] = deque()  # what the first of those that wait are worth, as far as words are known
+
+    @property
+    def catalog(self) -> Catalog:
+        """The shop on air."""
+        return self._catalog
 
     def update(self, words: Utterance | Comment) -> None:
         """Take something that was said or written; it may come late, by up to `EVIDENCE_WAIT_S`."""
         if self._mentions is not None:
             self._mentions.update(words)
+            self._recent.append(words)
+            self._previews.clear()
 
     def step(self, frame: Frame, detections: Detections) -> list[Focus]:
         """Take the next moment and return the focuses that have ended for good."""
         self._waiting += self._looker.update(frame, detections)
         closed: list[Focus] = []
         while self._waiting and self._waiting[0].time_s <= frame.time_s - EVIDENCE_WAIT_S:
-            closed += self._focuser.update(self._match(self._waiting.popleft()))
+            closed += self._decide_first()
         return [self._with_words(focus) for focus in closed]
+
+    def outlook(self, now_s: float) -> list[Focus]:
+        """Return the focuses that `step` has not yet returned, as they stand at now_s; all of them may still change.
+
+        In order of start. The last one ends at now_s where its product is still on screen.
+        """
+        for seen in islice(self._waiting, len(self._previews), None):
+            self._previews.append(self._match(seen))
+        return [self._with_words(focus) for focus in self._focuser.outlook(self._previews, now_s)]
+
+    def change(self, catalog: Catalog, looker: Looker, text: TextMatcher | None = None) -> list[Focus]:
+        """Go on with another catalogue of the shop and return the focuses that have ended for good.
+
+        What has been seen until now is decided by the old one. A focus goes on if its product is still there.
+        """
+        self._waiting += self._looker.finish()
+        closed: list[Focus] = []
+        while self._waiting:
+            closed += self._decide_first()
+        closed += self._focuser.change(catalog)
+        closed = [self._with_words(focus) for focus in closed]
+        self._catalog, self._looker = catalog, looker
+        self._mentions = Mentions(text) if text is not None else None
+        for words in tuple(self._recent):
+            self.update(words)
+        return closed
 
     def finish(self, end_s: float) -> list[Focus]:
         """End the stream at end_s and return the focuses that were still open."""
         self._waiting += self._looker.finish()
-        closed = [focus for seen in self._waiting for focus in self._focuser.update(self._match(seen))]
-        self._waiting.clear()
+        closed: list[Focus] = []
+        while self._waiting:
+            closed += self._decide_first()
         return [self._with_words(focus) for focus in closed + self._focuser.finish(end_s)]
+
+    def _decide_first(self) -> list[Focus]:
+        """Score the moment that has waited longest and return the focuses that end by it."""
+        seen = self._waiting.popleft()
+        match = self._previews.popleft() if self._previews else self._match(seen)
+        if self._trace is not None:
+            self._trace.matched(match, self._catalog)
+        return self._focuser.update(match)
 
     def _match(self, seen: Seen) -> Match:
         matching, calibration = self._settings.matching, self._calibration
