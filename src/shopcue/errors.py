@@ -51,3 +51,19 @@ class RecordError(ShopcueError):
 
 class ScoreError(ShopcueError):
     """A prediction or a truth cannot be scored."""
+
+
+class StateError(ShopcueError):
+    """The database cannot be opened, or was asked for something that it does not allow."""
+
+
+class Missing(StateError):
+    """Nothing has the id that was given."""
+
+
+class Conflict(StateError):
+    """What was asked for does not fit the state that a thing is in."""
+
+
+class Stale(Conflict):
+    """Somebody else changed a thing since it was read."""
