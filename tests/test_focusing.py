@@ -163,3 +163,64 @@ def test_probabilities_are_a_softmax_with_none_at_zero(values: list[float]) -> N
     score = np.array(values, np.float32)
     odds = np.exp(np.append(score.astype(np.float64), 0.0))
     np.testing.assert_allclose(probabilities(score), (odds / odds.sum())[:-1], rtol=1e-5, atol=1e-7)
+
+
+def random_matches(seed: int, count: int, products: int) -> list[Match]:
+    rng = np.random.default_rng(seed)
+    shown = np.repeat(rng.integers(-1, products, count // 10 + 1), 10)[:count]
+    rows = rng.normal(-6, 3, (count, products))
+    rows[np.arange(count)[shown >= 0], shown[shown >= 0]] += 14
+    return [moment(k / 2, row.tolist()) for k, row in enumerate(rows)]
+
+
+CATALOG = Catalog(tuple(Product(name, name.upper(), ("x.jpg",)) for name in "abcd"))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), known=st.integers(0, 60), ahead=st.integers(0, 30))
+def test_the_outlook_is_what_ending_now_would_give_and_leaves_no_trace(seed: int, known: int, ahead: int) -> None:
+    matches = random_matches(seed, 100, 4)
+    ours, plain = Focuser(CATALOG, switch_nats=4.0), Focuser(CATALOG, switch_nats=4.0)
+    for match in matches[:known]:
+        assert ours.update(match) == plain.update(match)
+    coming = matches[known : known + ahead]
+    now_s = (known + ahead) / 2
+    looked = ours.outlook(coming, now_s)
+    rest = Focuser(CATALOG, switch_nats=4.0)
+    for match in matches[:known]:
+        rest.update(match)
+    assert looked == [f for m in coming for f in rest.update(m)] + rest.finish(now_s)
+    for match in matches[known:]:
+        assert ours.update(match) == plain.update(match)
+    assert ours.finish(50.0) == plain.finish(50.0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10_000), order=st.permutations("abcd"))
+def test_a_new_order_of_the_catalogue_changes_no_focus(seed: int, order: list[str]) -> None:
+    """The catalogue changes where it is plain what is shown: the same focuses under the same names."""
+    matches = random_matches(seed, 60, 4)
+    other = Catalog(tuple(Product(name, name.upper(), ("x.jpg",)) for name in order))
+    column = [CATALOG.position[name] for name in order]
+    ours, plain = Focuser(CATALOG, switch_nats=4.0), Focuser(CATALOG, switch_nats=4.0)
+    found = [f for m in matches[:25] for f in ours.update(m)] + ours.change(other)
+    expected = [f for m in matches[:25] for f in plain.update(m)]
+    for match in matches[25:]:
+        found += ours.update(moment(match.time_s, match.score[column].tolist()))
+        expected += plain.update(match)
+    found += ours.finish(30.0)
+    expected += plain.finish(30.0)
+    assert [(f.product_id, f.start_s, f.end_s) for f in found] == [(f.product_id, f.start_s, f.end_s) for f in expected]
+    assert [f.score for f in found] == pytest.approx([f.score for f in expected], abs=1e-5)
+
+
+def test_a_product_that_leaves_the_shop_ends_its_focus_and_a_new_one_is_found() -> None:
+    focuser = Focuser(CATALOG, switch_nats=4.0)
+    for k in range(10):
+        focuser.update(moment(k / 2, [9.0, -9.0, -9.0, -9.0]))
+    (gone,) = focuser.change(Catalog(tuple(Product(name, name, ("x.jpg",)) for name in ("new", "b"))))
+    assert (gone.product_id, gone.start_s, gone.end_s) == ("a", 0.0, 4.5)
+    for k in range(10, 20):
+        focuser.update(moment(k / 2, [9.0, -9.0]))
+    (found,) = focuser.finish(10.0)
+    assert (found.product_id, found.start_s, found.end_s) == ("new", 5.0, 10.0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,17 +12,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shopcue.announcing import Announcer
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
 from shopcue.evaluation import TruthSpan, naive_focuses, read_truth
 from shopcue.methods import METHODS, Method, open_method
 from shopcue.metrics.focuses import Video, score_focuses
 from shopcue.pipeline import EVIDENCE_WAIT_S, Words, _ahead, find_focuses
-from shopcue.records import Detections, Focus, Frame, Gallery, Utterance
+from shopcue.records import Catalog, Detections, Focus, Frame, Gallery, Utterance
 from shopcue.settings import Models, Settings
 from shopcue.sources.files import read_frames
 from shopcue.sources.subtitles import read_subtitles
 from shopcue.sources.synthetic import Stream, make_shop, make_stream
+from shopcue.trace import TraceFiles
 
 
 @pytest.fixture(scope="session", params=[name for name in METHODS if name != "auto"])
@@ -101,6 +105,80 @@ def test_batches_do_not_change_what_is_found(
     # a similarity may differ in its last digit; no decision may
     spans = [[(f.product_id, f.start_s, f.end_s) for f in in_one_go(gallery, method, m, [])] for m in (alone, moments)]
     assert spans[0] == spans[1]
+
+
+def test_the_news_of_a_live_run_add_up_to_the_offline_answer(
+    show: tuple[Path, Stream], gallery: Gallery, method: Method, moments: list[tuple[Frame, Detections]]
+) -> None:
+    said = read_subtitles(show[1].speech)
+    live, announcer, news = method.session(gallery), Announcer(), []
+    waiting = sorted(said, key=lambda u: u.end_s)
+    for frame, detections in moments:
+        while waiting and waiting[0].end_s + 2.0 <= frame.time_s:
+            live.update(waiting.pop(0))
+        ended = live.step(frame, detections)
+        news += [(frame.time_s, each) for each in announcer.update(ended, live.outlook(frame.time_s), frame.time_s)]
+    news += [(36.0, each) for each in announcer.update(live.finish(36.0), [], 36.0)]
+    found = {each.number: each.focus for _, each in news if each.kind != "withdraw"}
+    for _, each in news:
+        if each.kind == "withdraw":
+            del found[each.number]
+    assert sorted(found.values(), key=lambda focus: focus.start_s) == in_one_go(gallery, method, moments, said)
+    delays = [time_s - each.focus.start_s for time_s, each in news if each.kind == "open"]
+    assert np.median(delays) <= 8.0
+
+
+def test_a_session_goes_on_when_the_catalogue_changes_under_it(
+    gallery: Gallery, method: Method, moments: list[tuple[Frame, Detections]]
+) -> None:
+    """The same shop in another order: what is on screen then goes on, and nothing else is found."""
+    order = list(range(len(gallery.catalog)))[::-1]
+    pictures = [int(m) for p in order for m in np.flatnonzero(gallery.owner == p)]
+    other = Gallery(
+        Catalog(tuple(gallery.catalog.products[p] for p in order)),
+        gallery.vectors[pictures],
+        np.array([order.index(int(gallery.owner[m])) for m in pictures]),
+        gallery.fingerprint,
+        tuple(gallery.pictures[m] for m in pictures),
+    )
+    session = method.session(gallery)
+    found: list[Focus] = []
+    for k, moment in enumerate(moments):
+        if k == len(moments) // 2:
+            found += method.change(session, other)
+        found += session.step(*moment)
+    found += session.finish(36.0)
+    whole = in_one_go(gallery, method, moments, [])
+    assert [focus.product_id for focus in found] == [focus.product_id for focus in whole]
+    for ours, theirs in zip(found, whole, strict=True):
+        assert abs(ours.start_s - theirs.start_s) <= 1.5
+        assert abs(ours.end_s - theirs.end_s) <= 1.5
+
+
+def test_a_trace_tells_what_was_followed_picked_and_compared(
+    tmp_path: Path, gallery: Gallery, method: Method, moments: list[tuple[Frame, Detections]]
+) -> None:
+    trace = TraceFiles(tmp_path)
+    session = method.session(gallery, trace)
+    for moment in moments:
+        session.step(*moment)
+    session.finish(36.0)
+    trace.finish()
+    (minute,) = [json.loads(gzip.decompress(path.read_bytes())) for path in tmp_path.iterdir()]
+    assert (minute["start_s"], minute["end_s"], minute["width"], minute["height"]) == (0, 60, 480, 270)
+    assert [each["time_s"] for each in minute["moments"]] == [frame.time_s for frame, _ in moments]
+    for each in minute["moments"]:
+        best = each["candidates"][0]
+        assert best["score"] == pytest.approx(best["visual"] + best["text"] + best["comments"], abs=2e-3)
+    if method.name == "one-stage":
+        return
+    for each, (_, detections) in zip(minute["moments"], moments, strict=True):
+        np.testing.assert_allclose([t["box"] for t in each["things"]], detections.boxes, atol=0.06)
+    seen = {(t["tracklet_id"], m["time_s"]) for m in minute["moments"] for t in m["things"] if t["followed"]}
+    told = [(p["tracklet_id"], v["time_s"]) for p in minute["picks"] for v in [p, *p["dropped"]]]
+    assert sorted((i, t) for i, t in told if i is not None) == sorted(seen), "every followed view was picked or dropped"
+    for pick in minute["picks"]:
+        assert all(view["worth"] <= pick["worth"] and view["reason"] for view in pick["dropped"])
 
 
 def test_the_naive_way_always_names_something(gallery: Gallery, method: Method) -> None:

@@ -92,7 +92,8 @@ class WindowLooker:
     """One-stage: embeddings of a frame's windows first, local features in the frame for the few best candidates.
 
     gallery, encoder, cohort, verify: as in `Comparison`. verify_every_s: local features cost more than all else, and
-    what they find holds for a while: it stands until so much later, or until another candidate is the best.
+    what they find holds for a while: it stands until so much later, or until another candidate is the best. trace: told
+    of the windows.
     """
 
     def __init__(
@@ -103,7 +104,9 @@ class WindowLooker:
         *,
         verify: int,
         verify_every_s: float = 0.0,
+        trace: Trace | None = None,
     ) -> None:
+        self._trace = trace
         self._comparison = Comparison(gallery, encoder, cohort, verify)
         self._verify_every_s = verify_every_s
         self._verified_s = -math.inf
@@ -118,6 +121,8 @@ class WindowLooker:
         if best != self._best or frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
             self._verified_s, self._best = frame.time_s, best
             self._found, self._closeup = self._comparison.look_closer(frame.image, sight)
+        if self._trace is not None:
+            self._trace.followed(frame, detections, np.full(len(detections), UNTRACKED, np.int64), [])
         boxes = detections.boxes[sight.window]
         inliers = np.zeros(len(sight.similarity), np.float32)
         for product, found in self._found.items():

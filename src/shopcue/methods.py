@@ -57,6 +57,7 @@ class Method:
                 self.trained.cohort,
                 verify=matching.verify,
                 verify_every_s=matching.verify_every_s,
+                trace=trace,
             )
         return TrackletLooker(
             gallery,
@@ -75,13 +76,22 @@ class Method:
         text = LexicalMatcher(gallery.catalog)
         return Session(gallery.catalog, self.looker(gallery, trace), self.calibration, text, self.settings, trace=trace)
 
+    def change(self, session: Session, gallery: Gallery, trace: Trace | None = None) -> list[Focus]:
+        """Let a running session go on with the shop as it is now, and return the focuses that have ended for good."""
+        return session.change(gallery.catalog, self.looker(gallery, trace), LexicalMatcher(gallery.catalog))
+
     def find_focuses(
-        self, video: VideoInfo, gallery: Gallery, words: Words, update: Update | None = None
+        self,
+        video: VideoInfo,
+        gallery: Gallery,
+        words: Words,
+        update: Update | None = None,
+        trace: Trace | None = None,
     ) -> list[Focus]:
         """Return what a whole video shows of a shop, in order of start; update: called with how far it is."""
         sampling = self.settings.sampling
         frames = read_frames(video.path, sampling.rate_hz, sampling.max_side_px)
-        return find_focuses(self.session(gallery), frames, self.detector, words, video.duration_s, update)
+        return find_focuses(self.session(gallery, trace), frames, self.detector, words, video.duration_s, update)
 
 
 def open_method(name: str, settings: Settings) -> Method:
