@@ -1,5 +1,7 @@
 """Remote pictures against real servers on this machine, some of them hostile."""
 
+import errno
+import os
 import shutil
 import socket
 import ssl
@@ -9,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -18,7 +21,7 @@ from hypothesis import strategies as st
 
 from shopcue.catalog.cache import DownloadCache
 from shopcue.catalog.fetch import Address, HttpFetcher, is_public, is_public_web
-from shopcue.errors import MediaError, ShopcueError, UnsafeAddress
+from shopcue.errors import MediaError, OutputError, ShopcueError, UnsafeAddress
 
 Serve = Callable[[BaseHTTPRequestHandler], None]
 
@@ -534,3 +537,66 @@ def test_a_damaged_cache_fails_nothing(tmp_path: Path) -> None:
     with serving(answer) as server:
         assert HttpFetcher(cache=cache, permit=allowing(server)).fetch(server.url()) == b"picture"
     assert cache.trouble
+
+
+# ---- into a file -------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_saved_piece_by_piece(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 4096
+    told: list[tuple[int, int]] = []
+    with serving(lambda handler: answer(handler, body)) as server, (tmp_path / "video").open("wb") as file:
+        HttpFetcher(permit=allowing(server)).save(server.url(), file, lambda *step: told.append(step))
+    assert (tmp_path / "video").read_bytes() == body
+    assert told[-1] == (len(body), len(body))
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+
+
+def test_what_breaks_off_leaves_no_beginning_before_the_next_try(tmp_path: Path) -> None:
+    def short_at_first(handler: BaseHTTPRequestHandler) -> None:
+        short = len(server.asked) == 1
+        answer(handler, b"first" if short else b"second and last", Content_Length="100" if short else "15")
+
+    with serving(short_at_first) as server, (tmp_path / "video").open("wb") as file:
+        twice = HttpFetcher(permit=allowing(server), resolve=lambda host, port: ["127.0.0.1", "127.0.0.1"])
+        twice.save(server.url(), file)
+    assert (tmp_path / "video").read_bytes() == b"second and last"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "problem"),
+    [
+        (b"", {}, "an empty body, expected a video"),
+        (bytes(200), {}, "200 bytes, at most 100 are read"),
+        (b"x", {"Content_Encoding": "gzip"}, "expected the video as it is"),
+    ],
+)
+def test_a_file_that_is_refused(tmp_path: Path, body: bytes, headers: dict[str, str], problem: str) -> None:
+    with (
+        serving(lambda handler: answer(handler, body, 200, **headers)) as server,
+        (tmp_path / "video").open("wb") as file,
+    ):
+        with pytest.raises(MediaError, match=problem):
+            HttpFetcher(permit=allowing(server), max_bytes=100, what="video").save(server.url(), file)
+        with pytest.raises(UnsafeAddress, match="a video is fetched from public addresses"):
+            HttpFetcher(what="video").save(server.url(), file)
+
+
+def test_who_watches_can_end_it_and_a_full_disk_is_not_the_hosts_fault(tmp_path: Path) -> None:
+    class Enough(Exception):
+        pass
+
+    class Full(BytesIO):
+        def write(self, data: object) -> int:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def end(done: int, total: int) -> None:
+        raise Enough
+
+    with serving(lambda handler: answer(handler, bytes(1 << 20))) as server:
+        fetcher = HttpFetcher(permit=allowing(server))
+        with (tmp_path / "video").open("wb") as file, pytest.raises(Enough):
+            fetcher.save(server.url(), file, end)
+        assert len(server.asked) == 1
+        with pytest.raises(OutputError, match="No space left on device; make room"):
+            fetcher.save(server.url(), Full())

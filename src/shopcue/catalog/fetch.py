@@ -1,4 +1,4 @@
-"""Remote pictures, fetched as if every address came from an attacker.
+"""Remote pictures, feeds and videos, fetched as if every address came from an attacker.
 
 A host is resolved once, every address that it has must be public, and the connection goes to exactly the address that
 was checked, so that a name cannot change its mind in between. Redirects are followed by hand, each checked anew.
@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Protocol
+from typing import BinaryIO, Protocol
 from urllib.parse import quote, urljoin, urlsplit
 
 from urllib3 import BaseHTTPResponse
@@ -25,7 +25,7 @@ from urllib3.exceptions import HTTPError
 
 from shopcue.catalog.cache import Download, DownloadCache
 from shopcue.catalog.feeds import shown
-from shopcue.errors import MediaError, UnsafeAddress
+from shopcue.errors import MediaError, OutputError, UnsafeAddress
 
 MAX_BYTES = 20 << 20
 MAX_REDIRECTS = 3
@@ -47,6 +47,8 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _RELAYS = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
 
 Address = IPv4Address | IPv6Address
+Progress = Callable[[int, int], None]
+_Take = Callable[[str, BaseHTTPResponse, float], bytes]
 Resolve = Callable[[str, int], Sequence[str]]
 """Returns the addresses of a host, as text; raises OSError if it has none."""
 
@@ -99,11 +101,11 @@ class _Target:
 
 
 class HttpFetcher:
-    """Fetches pictures from the public web, and only from there.
+    """Fetches pictures, or another kind of file, from the public web, and only from there.
 
     cache: keeps downloads and asks again only whether they changed. timeout_s: how long a host may be silent; total_s:
-    how long one picture may take, redirects included. resolve, permit: how names become addresses, and to which of them
-    connections may be made; the defaults are the safe ones.
+    how long one file may take, redirects included. resolve, permit: how names become addresses, and to which of them
+    connections may be made; the defaults are the safe ones. what: what messages call one file.
     """
 
     def __init__(
@@ -115,6 +117,7 @@ class HttpFetcher:
         max_bytes: int = MAX_BYTES,
         resolve: Resolve = resolve_host,
         permit: Callable[[Address, int], bool] = is_public_web,
+        what: str = "picture",
     ) -> None:
         self._cache = cache or DownloadCache(None)
         self._timeout_s = timeout_s
@@ -122,6 +125,7 @@ class HttpFetcher:
         self._max_bytes = max_bytes
         self._resolve = resolve
         self._permit = permit
+        self._what = what
         self._silent: dict[str, _Silence] = {}
 
     def fetch(self, url: str) -> bytes:
@@ -134,7 +138,7 @@ class HttpFetcher:
         if kept is not None and kept.fresh_until_s > time.time():
             return kept.body
         try:
-            download = self._follow(url, kept)
+            download = self._follow(url, kept, self._in_memory)
         except _Unreachable:
             if kept is None:
                 raise
@@ -142,17 +146,43 @@ class HttpFetcher:
         self._cache.put(url, download)
         return download.body
 
-    def _follow(self, url: str, kept: Download | None) -> Download:
+    def save(self, url: str, file: BinaryIO, progress: Progress | None = None) -> None:
+        """Write the bytes behind `url` into an empty file, past the cache and without holding them in memory.
+
+        progress: told after each piece how many bytes are there and of how many, 0 where the host does not say; what it
+        raises ends the download. Raises as `fetch` does, and OutputError where the file cannot be written.
+        """
+
+        def to_file(name: str, response: BaseHTTPResponse, deadline_s: float) -> bytes:
+            file.seek(0)
+            file.truncate()  # another address of the host may have broken off
+            for chunk in self._chunks(name, response, deadline_s):
+                _write(file, chunk)
+                if progress is not None:
+                    progress(file.tell(), _length(response))
+            return b""
+
+        self._follow(url, None, to_file)
+        if not file.tell():
+            raise MediaError(f"{shown(url)} answered with an empty body, expected a {self._what}; check the address")
+
+    def _in_memory(self, name: str, response: BaseHTTPResponse, deadline_s: float) -> bytes:
+        body = b"".join(self._chunks(name, response, deadline_s))
+        if not body:
+            raise MediaError(f"{name} answered with an empty body, expected a {self._what}; check the address")
+        return body
+
+    def _follow(self, url: str, kept: Download | None, take: _Take) -> Download:
         deadline_s = time.monotonic() + self._total_s
         place = url
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._ask_patiently(_target(place), kept, deadline_s)
+            answer = self._ask_patiently(_target(place), kept, take, deadline_s)
             if isinstance(answer, Download):
                 return answer
             place = answer
-        raise MediaError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times; give the picture's own address")
+        raise MediaError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times; give the {self._what}'s own address")
 
-    def _ask_patiently(self, target: _Target, kept: Download | None, deadline_s: float) -> Download | str:
+    def _ask_patiently(self, target: _Target, kept: Download | None, take: _Take, deadline_s: float) -> Download | str:
         """Ask, unless the host was silent so often that a feed full of its pictures would take hours to refuse."""
         silence = self._silent.get(target.host, _Silence())
         if silence.times >= _PATIENCE and time.monotonic() < silence.until_s:
@@ -160,7 +190,7 @@ class HttpFetcher:
                 f"{shown(target.url)} was not asked for: its host was silent {silence.times} times in a row; try later"
             )
         try:
-            answer = self._ask(target, kept, deadline_s)
+            answer = self._ask(target, kept, take, deadline_s)
         except _Silent:
             if len(self._silent) >= _MAX_SILENT_HOSTS:
                 self._silent.clear()
@@ -172,7 +202,7 @@ class HttpFetcher:
         self._silent.pop(target.host, None)
         return answer
 
-    def _ask(self, target: _Target, kept: Download | None, deadline_s: float) -> Download | str:
+    def _ask(self, target: _Target, kept: Download | None, take: _Take, deadline_s: float) -> Download | str:
         """Return the download, or the address that the host redirects to."""
         problem: Exception | None = None
         for address in self._checked(target)[:3]:
@@ -185,7 +215,7 @@ class HttpFetcher:
                 with _ended_at(connection.sock, deadline_s):
                     connection.request("GET", target.path, headers=_headers(target, kept), preload_content=False)
                     with connection.getresponse() as response:
-                        return self._read(target, response, kept, deadline_s)
+                        return self._read(target, response, kept, take, deadline_s)
             except (HTTPError, HTTPException, OSError, ValueError) as error:
                 problem = error
             finally:
@@ -207,12 +237,12 @@ class HttpFetcher:
             if not self._permit(ip_address(text.partition("%")[0]), target.port) or "%" in text:
                 raise UnsafeAddress(
                     f"{shown(target.url)} leads to {text} port {target.port}, which is not of the public web; "
-                    "pictures are fetched from public addresses on ports 80 and 443"
+                    f"a {self._what} is fetched from public addresses on ports 80 and 443"
                 )
         return found
 
     def _read(
-        self, target: _Target, response: BaseHTTPResponse, kept: Download | None, deadline_s: float
+        self, target: _Target, response: BaseHTTPResponse, kept: Download | None, take: _Take, deadline_s: float
     ) -> Download | str:
         name = shown(target.url)
         if response.status in _REDIRECTS and (place := response.headers.get("Location")):
@@ -224,13 +254,10 @@ class HttpFetcher:
         if response.status != 200:
             raise MediaError(f"{name} answered with status {response.status}, expected 200; check the address")
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-            raise MediaError(f"{name} answered with a compressed body, expected the picture as it is")
-        length = response.headers.get("Content-Length", "0")
-        if length.isascii() and length.isdigit() and int(length[:20]) > self._max_bytes:
-            raise MediaError(f"{name} has {shown(length, 20)} bytes, at most {self._max_bytes:,} are read")
-        body = b"".join(self._chunks(name, response, deadline_s))
-        if not body:
-            raise MediaError(f"{name} answered with an empty body, expected a picture; check the address")
+            raise MediaError(f"{name} answered with a compressed body, expected the {self._what} as it is")
+        if _length(response) > self._max_bytes:
+            raise MediaError(f"{name} has {_length(response)} bytes, at most {self._max_bytes:,} are read")
+        body = take(name, response, deadline_s)
         validators = (response.headers.get("ETag", ""), response.headers.get("Last-Modified", ""))
         return Download(body, *validators, _fresh_until_s(response))
 
@@ -239,7 +266,7 @@ class HttpFetcher:
         while chunk := response.read(1 << 16, decode_content=False):
             size += len(chunk)
             if size > self._max_bytes:
-                raise MediaError(f"{name} has more than {self._max_bytes:,} bytes; make the picture smaller")
+                raise MediaError(f"{name} has more than {self._max_bytes:,} bytes; make the {self._what} smaller")
             yield chunk
         _check_time(deadline_s)  # the end of the body may be our own hanging up
 
@@ -301,6 +328,19 @@ def _connection(target: _Target, address: str, timeout_s: float) -> HTTPConnecti
         server_hostname=target.host.rstrip("."),
         assert_hostname=target.host.rstrip("."),
     )
+
+
+def _write(file: BinaryIO, chunk: bytes) -> None:
+    try:
+        file.write(chunk)
+    except OSError as error:  # not to be taken for one of the network
+        raise OutputError(f"a download cannot be written: {error.strerror}; make room on the disk") from error
+
+
+def _length(response: BaseHTTPResponse) -> int:
+    """Return how many bytes an answer says that it has, 0 where it does not."""
+    length = response.headers.get("Content-Length", "")
+    return int(length[:20]) if length.isascii() and length.isdigit() else 0
 
 
 def _check_time(deadline_s: float) -> None:
