@@ -17,8 +17,8 @@ UPLOAD_KINDS = ("video", "feed", "comments", "speech")
 class UploadLimits:
     """How much strangers may send.
 
-    most_bytes: of one upload, by its kind. chunk_bytes: of one request of an upload. open_uploads: begun and unused ones
-    of one shop. keep_s: how long one that nobody goes on with is kept. spare_bytes: what must stay free on the disk.
+    most_bytes: of one upload, by its kind. chunk_bytes: of one request of an upload. open_uploads: begun and unused
+    ones of one shop. keep_s: how long one that nobody goes on with is kept. spare_bytes: what must stay free on disk.
     """
 
     most_bytes: tuple[int, int, int, int] = (20 * GIB, 4 * GIB, 256 * MIB, 16 * MIB)
@@ -36,10 +36,10 @@ class UploadLimits:
 class ServerSettings:
     """How one server runs.
 
-    data: the folder of everything that is kept. database, store: addresses, or "" for SQLite and a folder inside `data`.
-    workers: how many jobs run at a time. allow_private: whether videos, feeds, pictures, streams and webhooks may be at
-    private addresses. proxies: addresses whose X-Forwarded-For is believed, separated by commas. body_bytes: the largest
-    request that is not part of an upload. session_s: how long a browser stays signed in.
+    data: the folder of everything that is kept. database, store: addresses, or "" for SQLite and a folder inside
+    `data`. workers: how many jobs run at a time, 0 for none and no streams either. allow_private: whether videos,
+    feeds, pictures, streams and webhooks may be at private addresses. proxies: addresses whose X-Forwarded-For is
+    believed, separated by commas. body_bytes: the largest request. session_s: how long a browser stays signed in.
     """
 
     data: Path

@@ -1,0 +1,52 @@
+"""The application: routes, pages and what stands before them all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+import shopcue
+from shopcue.server.api import ROUTERS
+from shopcue.server.live import EventHub
+from shopcue.server.metrics import RequestTimes
+from shopcue.server.problems import answer_problems
+from shopcue.server.security import BodyLimit, SecurityHeaders
+from shopcue.server.services import Services
+
+
+def _untold(_: object) -> None:
+    return None
+
+
+def create_app(parts: Services) -> FastAPI:
+    """Return the application of a server; while it runs, `app.state.hub` tells the live events."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        hub = app.state.hub = EventHub(parts.database, _untold)
+        telling = asyncio.create_task(hub.run())
+        yield
+        hub.close()
+        await telling
+
+    app = FastAPI(
+        title="Shopcue",
+        summary="Which product of a shop is on screen in a video or a live stream, and when.",
+        version=shopcue.__version__,
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.services = parts
+    for router in ROUTERS:
+        app.include_router(router)
+    answer_problems(app)
+    app.add_middleware(BodyLimit, most_bytes=parts.settings.body_bytes)
+    app.add_middleware(RequestTimes, metrics=parts.metrics)
+    app.add_middleware(SecurityHeaders)
+    return app

@@ -1,0 +1,87 @@
+"""What the routes work with: the settings, the database, the catalogues, and the counters, of one server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from shopcue.database import Database, open_database
+from shopcue.errors import ShopcueError
+from shopcue.server.metrics import Metrics
+from shopcue.server.rates import FailureLimit, KnownTokens
+from shopcue.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from shopcue.catalog.store import CatalogStore
+
+_log = logging.getLogger(__name__)
+
+
+def _nobody() -> int:
+    return 0
+
+
+@dataclass
+class Services:
+    """The parts of one running server, made once and shared by its requests.
+
+    alive: says how many workers are alive. addresses, tokens: count the failures to sign in, by where they come from
+    and by which token they name; known: tokens that were good lately.
+    """
+
+    settings: ServerSettings
+    database: Database
+    alive: Callable[[], int] = _nobody
+    metrics: Metrics = field(default_factory=Metrics)
+    addresses: FailureLimit = field(default_factory=lambda: FailureLimit(20, 300.0))
+    tokens: FailureLimit = field(default_factory=lambda: FailureLimit(100, 300.0))
+    known: KnownTokens = field(default_factory=KnownTokens)
+    _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def _opened_store(self) -> CatalogStore:
+        from shopcue.catalog.store import open_store
+
+        return open_store(self.settings.store_uri)
+
+    @property
+    def store(self) -> CatalogStore:
+        """The catalogues, opened when they are first needed: that takes a second."""
+        with self._opening:
+            return self._opened_store
+
+    def product_counts(self) -> dict[str, int]:
+        """Return shop -> how many products it has."""
+        return self.store.counts()
+
+    def trouble(self) -> tuple[str, str]:
+        """Return what is wrong with the database and with the store, in one line each; "" for nothing."""
+        return _trouble(self.database.check), _trouble(lambda: self.store.shops())
+
+
+def _trouble(check: Callable[[], object]) -> str:
+    try:
+        check()
+    except Exception as error:  # whatever it is, the answer is that this part does not work
+        _log.exception("a part of the server does not work")
+        return str(error) if isinstance(error, ShopcueError) else f"does not answer ({type(error).__name__})"
+    return ""
+
+
+def open_services(settings: ServerSettings, alive: Callable[[], int] = _nobody) -> Services:
+    """Make the folders, open the database, and return the parts of a server."""
+    settings.make_folders()
+    return Services(settings, open_database(settings.database_url), alive)
+
+
+def services(connection: HTTPConnection) -> Services:
+    """Return the parts of the server that a request or web socket came to."""
+    found = connection.app.state.services
+    assert isinstance(found, Services)
+    return found
