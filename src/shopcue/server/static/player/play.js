@@ -1,0 +1,9 @@
+/** The shopper's own page: the player begins where the link says, and takes the keys of the whole page. */
+const player = document.querySelector("shopcue-player");
+const start_s = Number(new URLSearchParams(location.search).get("t"));
+if (start_s > 0) player.setAttribute("start", String(start_s));
+await import("./shopcue-player.js");
+
+document.addEventListener("keydown", (event) => {
+  if (event.target === document.body) player.press(event);
+});
