@@ -7,8 +7,9 @@
 
 const TYPES = [
   "focus.open", "focus.update", "focus.close", "focus.revise", "focus.review", "focuses.put",
-  "video.update", "stream.update", "job.update", "catalog.update",
+  "video.update", "stream.update", "job.update", "catalog.update", "reset",
 ];
+const REST_MS = 60000;
 const SHORTEST_MS = 500;
 const LONGEST_MS = 15000;
 
@@ -16,12 +17,16 @@ const LONGEST_MS = 15000;
  * Follow `address`; returns a function that stops.
  *
  * after: the id of the last event that is already known (null: only what comes from now on). onEvent(event): the JSON of
- * the event, with its `type`. onState("open" | "lost"): for a sign on the page; after "lost" events are caught up.
+ * the event, with its `type`; the type `reset` says that some were missed and cannot be told: load the state anew.
+ * onState("open" | "lost"): for a sign on the page; after "lost" events are caught up. rest: give the connection back
+ * while the page is hidden for long, since a browser allows only a few to one host.
  */
-export function follow(address, { after = null, types = TYPES, onEvent, onState = () => {} }) {
+export function follow(address, { after = null, types = TYPES, onEvent, onState = () => {}, rest = false }) {
   let last = after;
   let source = null;
   let timer = 0;
+  let resting = 0;
+  let opened = false;
   let wait = SHORTEST_MS;
 
   function receive(message) {
@@ -29,7 +34,7 @@ export function follow(address, { after = null, types = TYPES, onEvent, onState 
     try { event = JSON.parse(message.data); } catch { return; }
     const id = Number(event.event_id ?? message.lastEventId);
     if (Number.isFinite(id)) {
-      if (last !== null && id <= last) return;
+      if (last !== null && id <= last && event.type !== "reset") return;
       last = id;
     }
     onEvent(event);
@@ -39,9 +44,15 @@ export function follow(address, { after = null, types = TYPES, onEvent, onState 
     const url = new URL(address, location.href);
     if (last !== null) url.searchParams.set("after", last);
     source = new EventSource(url);
-    source.onopen = () => { wait = SHORTEST_MS; onState("open"); };
+    source.onopen = () => {
+      wait = SHORTEST_MS;
+      onState("open");
+      // Back without a place to go on from: whatever happened in between was missed.
+      if (opened && last === null) onEvent({ type: "reset", event_id: null, data: {} });
+      opened = true;
+    };
     source.onerror = () => { onState("lost"); source.close(); retry(); };
-    for (const type of types) source.addEventListener(type, receive);
+    for (const type of new Set([...types, "reset"])) source.addEventListener(type, receive);
   }
 
   function retry() {
@@ -52,6 +63,11 @@ export function follow(address, { after = null, types = TYPES, onEvent, onState 
 
   // A machine that wakes up, or a network that is back, need not wait for the next try.
   function hurry() {
+    clearTimeout(resting);
+    if (rest && document.visibilityState === "hidden") {
+      resting = setTimeout(() => { clearTimeout(timer); source?.close(); }, REST_MS);
+      return;
+    }
     if (document.visibilityState !== "visible" || source?.readyState !== EventSource.CLOSED) return;
     clearTimeout(timer);
     wait = SHORTEST_MS;
@@ -63,6 +79,7 @@ export function follow(address, { after = null, types = TYPES, onEvent, onState 
 
   return () => {
     clearTimeout(timer);
+    clearTimeout(resting);
     source?.close();
     removeEventListener("online", hurry);
     document.removeEventListener("visibilitychange", hurry);

@@ -1,0 +1,126 @@
+/**
+ * The clock of the video view: a video that plays, or, where the browser cannot play it, a clock that only jumps.
+ *
+ * It also learns when frames are shown (their presentation times), which is what the ends of a focus snap to.
+ */
+
+import { firstNot } from "./timescale.js";
+
+const MOST_FRAMES = 5000;
+const USUAL_FRAME_S = 1 / 25;
+
+/** The presentation times of the frames that were seen, in order, and the usual time between two. */
+export class FrameTimes {
+  constructor() { this.times = []; this.frame_s = USUAL_FRAME_S; this.gaps = []; }
+
+  add(time) {
+    const at = firstNot(this.times, (one) => one < time - 1e-4);
+    if (Math.abs((this.times[at] ?? Infinity) - time) < 2e-4) return;
+    if (this.times.length >= MOST_FRAMES) this.times.splice(at > MOST_FRAMES / 2 ? 0 : this.times.length - 1, 1);
+    this.times.splice(firstNot(this.times, (one) => one < time), 0, time);
+    this.learn(time);
+  }
+
+  learn(time) {
+    const at = firstNot(this.times, (one) => one < time);
+    for (const gap of [time - this.times[at - 1], this.times[at + 1] - time]) if (gap > 0.004 && gap < 0.3) this.gaps.push(gap);
+    if (this.gaps.length > 60) this.gaps = this.gaps.slice(-60);
+    // Frames may have been left out between two that were seen; the shorter gaps are those between neighbours.
+    if (this.gaps.length > 3) this.frame_s = [...this.gaps].sort((a, b) => a - b)[Math.floor(this.gaps.length / 4)];
+  }
+
+  /** The start of the frame that is shown at `time`, as well as it is known. */
+  floor(time) {
+    const at = firstNot(this.times, (one) => one <= time + 1e-4) - 1;
+    const known = this.times[at] ?? 0;
+    return known + Math.floor((time - known) / this.frame_s + 1e-3) * this.frame_s;
+  }
+}
+
+/** See the module. `element` is the video element, or null; watchers are called with the time as it changes. */
+export class Media {
+  constructor() {
+    this.element = null;
+    this.frames = new FrameTimes();
+    this.watchers = new Set();
+    this.still = 0;
+    this.offset = 0; // stream time minus the element's own time
+    this.playable = false;
+    this.wanted = null;
+    this.waiting = [];
+  }
+
+  /** Follow an element; returns a function that lets it go. */
+  attach(element) {
+    this.element = element;
+    this.playable = true;
+    const tell = () => this.tell();
+    const settled = () => { this.wanted === null ? tell() : this.jump(); };
+    const failed = () => { this.playable = false; this.tell(); };
+    let going = true;
+    const frame = (_, about) => {
+      if (!going) return;
+      this.frames.add(about.mediaTime + this.offset);
+      this.waiting.splice(0).forEach((resolve) => resolve(about.mediaTime + this.offset));
+      element.requestVideoFrameCallback(frame);
+    };
+    element.requestVideoFrameCallback?.(frame);
+    const run = () => { this.tell(); if (going && !element.paused) requestAnimationFrame(run); };
+    const names = { seeked: settled, timeupdate: tell, loadedmetadata: tell, pause: tell, play: run, error: failed, ratechange: tell, volumechange: tell };
+    for (const [name, listener] of Object.entries(names)) element.addEventListener(name, listener);
+    return () => {
+      going = false;
+      for (const [name, listener] of Object.entries(names)) element.removeEventListener(name, listener);
+      this.element = null;
+      this.playable = false;
+    };
+  }
+
+  get time() { return this.playable ? this.wanted ?? this.element.currentTime + this.offset : this.still; }
+
+  get paused() { return !this.playable || this.element.paused; }
+
+  watch(watcher) { this.watchers.add(watcher); return () => this.watchers.delete(watcher); }
+
+  tell() { this.watchers.forEach((watcher) => watcher(this.time)); }
+
+  /** Go to a moment. While one jump is under way only the last wish is kept, so that dragging stays quick. */
+  seek(time) {
+    const at = Math.max(0, time);
+    if (!this.playable) { this.still = at; this.tell(); return; }
+    this.wanted = at;
+    if (!this.element.seeking) this.jump();
+    this.tell();
+  }
+
+  jump() {
+    const to = this.wanted - this.offset;
+    this.wanted = null;
+    this.element.currentTime = to;
+  }
+
+  /** The start of the frame that is on the screen at `time`; seeks there, and takes the best guess after `ms`. */
+  async frameAt(time, ms = 500) {
+    if (!this.playable || !this.element.requestVideoFrameCallback) return this.frames.floor(time);
+    const shown = new Promise((resolve) => { this.waiting.push(resolve); });
+    this.seek(time);
+    const late = new Promise((resolve) => { setTimeout(() => resolve(null), ms); });
+    const seen = await Promise.race([shown, late]);
+    // A frame of a jump before this one may come first.
+    return seen !== null && seen <= time + 1e-3 && time - seen < 2 * this.frames.frame_s ? seen : this.frames.floor(time);
+  }
+
+  toggle() {
+    if (!this.playable) return;
+    if (this.element.paused) this.element.play().catch(() => {}); else this.element.pause();
+  }
+
+  pause() { if (this.playable) this.element.pause(); }
+
+  /** One frame on (1) or back (-1); a little inside it, or rounding shows the one before. */
+  step(direction) {
+    this.pause();
+    const { frame_s } = this.frames;
+    this.seek(this.frames.floor(this.time) + direction * frame_s + 0.25 * frame_s);
+  }
+}

@@ -1,0 +1,105 @@
+/** The video itself with its transport: a recording, a live stream by HLS, or single frames where it cannot be played. */
+
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { path, query } from "../js/api.js";
+import { clock } from "../js/format.js";
+import { Icon, Tool, useSettled } from "../js/ui.js";
+
+const isHls = (url) => /\.m3u8($|\?)/i.test(url);
+
+/** Play `url` in the element: plainly, or through hls.js where it is HLS and the browser has none of its own. */
+async function load(element, url, fail) {
+  if (!isHls(url) || element.canPlayType("application/vnd.apple.mpegurl")) {
+    element.src = url;
+    return () => { element.removeAttribute("src"); element.load(); };
+  }
+  const { default: Hls } = await import("../vendor/hls.light.js");
+  if (!Hls.isSupported()) { fail(); return () => {}; }
+  const hls = new Hls({ enableWorker: false });
+  hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) { hls.destroy(); fail(); } });
+  hls.loadSource(url);
+  hls.attachMedia(element);
+  return () => hls.destroy();
+}
+
+/** The frame at the clock's time as a picture of the server, for what the browser cannot play. */
+function StillFrame({ video, media }) {
+  const [time, setTime] = useState(media.time);
+  useEffect(() => media.watch(setTime), [media]);
+  const settled = useSettled(Math.round(time * 10) / 10, 120);
+  return html`<img class="still" alt="" src=${query(path("/api/videos/{}/frame", video.video_id), { t: settled, side: 720 })} />`;
+}
+
+/** Where the evidence of the chosen focus lies in the frame, while that frame is on the screen. */
+function EvidenceBox({ focus, video, media }) {
+  const [near, setNear] = useState(false);
+  const evidence = focus?.evidence;
+  useEffect(() => {
+    const look = (time) => setNear(Boolean(evidence) && Math.abs(time - evidence.frame_s) < 0.26);
+    look(media.time);
+    return media.watch(look);
+  }, [media, evidence]);
+  if (!near || !evidence?.box || !video.width) return null;
+  const [x0, y0, x1, y1] = evidence.box;
+  return html`<svg class="stage-box" viewBox="0 0 ${video.width} ${video.height}" aria-hidden="true">
+    <rect class="halo" x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /><rect x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /></svg>`;
+}
+
+function Transport({ media, duration, onStep, playable }) {
+  const [, draw] = useState(0);
+  const time = useRef(null);
+  useEffect(() => {
+    let kept = "";
+    return media.watch((now) => {
+      if (time.current) time.current.textContent = clock(now, 2);
+      const state = [media.paused, media.element?.muted, media.element?.playbackRate, media.playable].join();
+      if (state !== kept) { kept = state; draw((n) => n + 1); }
+    });
+  }, [media]);
+  const { element } = media;
+  return html`<div class="transport" role="group" aria-label="Playback">
+    <${Tool} icon="start" label="Previous focus" keys="k" class="flip" onClick=${() => onStep(-1)} />
+    <${Tool} icon="back" label="One frame back" keys="," onClick=${() => media.step(-1)} />
+    <${Tool} icon=${media.paused ? "play" : "pause"} class="big" label=${media.paused ? "Play" : "Pause"} keys="space" disabled=${!playable} onClick=${() => media.toggle()} />
+    <${Tool} icon="next" label="One frame on" keys="." onClick=${() => media.step(1)} />
+    <${Tool} icon="end" label="Next focus" keys="j" class="flip" onClick=${() => onStep(1)} />
+    <span class="num stage-time"><span ref=${time}>${clock(media.time, 2)}</span> <span class="muted">/ ${clock(duration)}</span></span>
+    <label class="rate push"><span class="unseen">Speed</span>
+      <select class="input" disabled=${!playable} value=${String(element?.playbackRate ?? 1)} onChange=${(event) => { if (element) element.playbackRate = Number(event.target.value); }}>
+        ${[0.25, 0.5, 1, 1.5, 2, 4].map((rate) => html`<option value=${String(rate)}>${rate}×</option>`)}
+      </select></label>
+    <${Tool} icon=${element?.muted ? "mute" : "sound"} label=${element?.muted ? "Sound on" : "Sound off"} keys="m" disabled=${!playable} aria-pressed=${String(Boolean(element?.muted))}
+      onClick=${() => { if (element) element.muted = !element.muted; }} />
+  </div>`;
+}
+
+/** video: as the API has it; media: the clock; focus: the chosen one; onStep(direction): to the focus before or after. */
+export function Stage({ video, media, focus, duration, onStep, children }) {
+  const ref = useRef(null);
+  const [broken, setBroken] = useState(false);
+  const url = video.kind === "stream" ? video.playback_url : video.playback_url || video.media;
+  useEffect(() => {
+    setBroken(false);
+    if (!url) return undefined;
+    const element = ref.current;
+    const fail = () => { media.playable = false; setBroken(true); media.tell(); };
+    const release = media.attach(element);
+    element.addEventListener("error", fail);
+    let unload = () => {};
+    let gone = false;
+    load(element, url, fail).then((done) => { if (gone) done(); else unload = done; }, fail);
+    return () => { gone = true; element.removeEventListener("error", fail); unload(); release(); };
+  }, [url, media]);
+  const playable = Boolean(url) && !broken;
+  return html`<div class="stage">
+    <div class="screen ${video.height > video.width ? "is-tall" : ""}">
+      ${url && html`<video ref=${ref} hidden=${!playable} playsinline preload="auto" muted=${video.kind === "stream"} autoplay=${video.kind === "stream"}
+        poster=${video.poster} tabindex="-1" onClick=${() => media.toggle()} aria-label=${video.title}></video>`}
+      ${!playable && html`<${StillFrame} video=${video} media=${media} />`}
+      ${!playable && video.kind === "recording" && html`<p class="stage-note"><${Icon} name="alert" /> This browser cannot play the file. Its frames are shown instead.</p>`}
+      <${EvidenceBox} focus=${focus} video=${video} media=${media} />
+      ${children}
+    </div>
+    <${Transport} media=${media} duration=${duration} onStep=${onStep} playable=${playable} />
+  </div>`;
+}
