@@ -232,12 +232,47 @@ def export(
 
 def _learning() -> Any:
     """Return the module that trains; raises SettingsError where PyTorch is not installed."""
+    return _extra("shopcue.learning", "train", "training")
+
+
+def _extra(module: str, extra: str, what: str) -> Any:
+    """Return a module that needs what an extra installs; raises SettingsError, which names the extra, without it."""
     try:
-        return importlib.import_module("shopcue.learning")
+        return importlib.import_module(module)
     except ModuleNotFoundError as error:
         raise SettingsError(
-            f"training needs {error.name}, which is not installed: pip install 'shopcue[train]'"
+            f"{what} needs {error.name}, which is not installed: pip install 'shopcue[{extra}]'"
         ) from error
+
+
+@app.command()
+def serve(
+    data: Annotated[
+        Path, typer.Option(metavar="DIR", help="The folder of everything that is kept.", show_default=False)
+    ],
+    host: Annotated[str, typer.Option(help="The address to listen at; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen at, 0 for any free one.")] = 8080,
+    database: Annotated[
+        str, typer.Option(metavar="URL", envvar="SHOPCUE_DATABASE", help="postgresql://...; SQLite in DIR without.")
+    ] = "",
+    store: Annotated[
+        str, typer.Option(metavar="URI", envvar="SHOPCUE_STORE", help="s3://... of the catalogues; in DIR without.")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=0, max=64, help="How many jobs run at a time.")] = 1,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Also fetch from, and send to, private addresses.")
+    ] = False,
+    proxies: Annotated[
+        str, typer.Option(metavar="ADDRESSES", help="Proxies whose X-Forwarded-For is believed.")
+    ] = "127.0.0.1",
+    new_admin_token: Annotated[
+        bool, typer.Option("--new-admin-token", help="Make another admin token and print it.")
+    ] = False,
+) -> None:
+    """Serve the API and the pages, and do their work; needs the extra `server`."""
+    server = _extra("shopcue.server.serve", "server", "serving")
+    settings = server.ServerSettings(data, host, port, database, store, workers, allow_private, proxies)
+    server.serve(settings, typer.echo, new_admin_token=new_admin_token)
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -26,11 +25,9 @@ def create_app(parts: Services) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        hub = app.state.hub = EventHub(parts.database, _untold)
-        telling = asyncio.create_task(hub.run())
-        yield
-        hub.close()
-        await telling
+        async with EventHub(parts.database, _untold).running() as hub:
+            app.state.hub = hub
+            yield
 
     app = FastAPI(
         title="Shopcue",

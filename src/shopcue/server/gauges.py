@@ -14,8 +14,11 @@ from shopcue.server.counts import count_jobs, count_shops, count_streams, oldest
 from shopcue.server.services import Services
 
 
-def gauges(parts: Services) -> Iterator[Metric]:
-    """Yield the figures of now. None names a shop: whoever may see figures may not see every shop."""
+def gauges(parts: Services, followers: int) -> Iterator[Metric]:
+    """Yield the figures of now; followers: how many connections follow live events.
+
+    None names a shop: whoever may see figures may not see every shop.
+    """
     with parts.database.read() as session:
         jobs, streams = count_jobs(session), count_streams(session)
         shops, queued_at, event_id = count_shops(session), oldest_queued_at(session), last_event_id(session)
@@ -24,9 +27,11 @@ def gauges(parts: Services) -> Iterator[Metric]:
     waited_s = 0.0 if queued_at is None else max(0.0, time.time() - queued_at)
     yield GaugeMetricFamily("shopcue_queue_age_seconds", "How long the oldest queued job has waited.", waited_s)
     yield GaugeMetricFamily("shopcue_workers", "Worker processes that are alive.", parts.alive())
+    yield GaugeMetricFamily("shopcue_subscribers", "Connections that follow live events.", followers)
     yield CounterMetricFamily("shopcue_events", "Events that were ever written.", event_id)
     yield GaugeMetricFamily("shopcue_shops", "Shops.", shops)
-    yield GaugeMetricFamily("shopcue_products", "Products in all catalogues.", sum(parts.product_counts().values()))
+    products = sum(parts.count_products(parts.store.shops()).values())
+    yield GaugeMetricFamily("shopcue_products", "Products in all catalogues.", products)
     free = shutil.disk_usage(parts.settings.data).free
     yield GaugeMetricFamily("shopcue_disk_free_bytes", "What is free where the data are.", free)
 

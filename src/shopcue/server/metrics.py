@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,9 +30,6 @@ class Metrics:
         )
         self.refused_tokens = Counter(
             "shopcue_refused_tokens", "Requests with a token that is not good.", registry=self.registry
-        )
-        self.subscribers = Gauge(
-            "shopcue_subscribers", "Connections that follow live events now.", ("by",), registry=self.registry
         )
 
     def text(self, now: Iterable[Metric]) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -56,9 +56,9 @@ class Services:
         with self._opening:
             return self._opened_store
 
-    def product_counts(self) -> dict[str, int]:
-        """Return shop -> how many products it has."""
-        return self.store.counts()
+    def count_products(self, shops: Iterable[str]) -> dict[str, int]:
+        """Return how many products each of some shops has."""
+        return {shop: len(self.store.snapshot(shop)) for shop in shops}
 
     def trouble(self) -> tuple[str, str]:
         """Return what is wrong with the database and with the store, in one line each; "" for nothing."""

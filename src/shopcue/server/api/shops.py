@@ -60,12 +60,13 @@ def _read(parts: Services, session: Session, row: ShopRow) -> Shop:
 
 def _views(parts: Services, session: Session, rows: Sequence[ShopRow]) -> list[Shop]:
     """Return shops with how much they hold."""
-    counts, products = videos.count_videos(session, [row.shop for row in rows]), parts.product_counts()
+    names = [row.shop for row in rows]
+    counts, products = videos.count_videos(session, names), parts.count_products(names)
     return [
         Shop(
             shop=row.shop,
             title=row.title,
-            products=products.get(row.shop, 0),
+            products=products[row.shop],
             videos=counts[row.shop].videos,
             live_streams=counts[row.shop].live_streams,
             created_at=utc(row.created_at),

@@ -32,7 +32,7 @@ def metrics(request: Request, parts: Parts) -> Response:
     """Give all figures in Prometheus' text format; from this machine without a token."""
     if not _is_local(request):
         authenticate(request)
-    return Response(parts.metrics.text(gauges(parts)), media_type=CONTENT_TYPE_LATEST)
+    return Response(parts.metrics.text(gauges(parts, request.app.state.hub.followers)), media_type=CONTENT_TYPE_LATEST)
 
 
 def _is_local(request: Request) -> bool:

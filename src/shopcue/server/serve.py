@@ -1,0 +1,108 @@
+"""`shopcue serve`: the API and the pages in this process, the workers beside it."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from shopcue.database import Database
+from shopcue.database.tokens import create_token, list_tokens
+from shopcue.errors import SettingsError
+from shopcue.server.app import create_app
+from shopcue.server.services import open_services
+from shopcue.server.settings import ServerSettings
+from shopcue.server.supervisor import Supervisor
+
+__all__ = ["ServerSettings", "serve"]
+
+_GRACE_S = 5
+_MOST_WAITING = 1024
+_MOST_CONNECTIONS = 4000
+
+Note = Callable[[str], None]
+"""Takes a line for whoever started the server."""
+
+
+def serve(settings: ServerSettings, note: Note, *, new_admin_token: bool = False) -> None:
+    """Serve until a signal says to stop; then what is under way gets 5 s to end.
+
+    note: is told where the server is, and at the first start, or if new_admin_token, a token for an admin: once. Raises
+    SettingsError where the address is taken, StateError where the database cannot be opened.
+    """
+    supervisor = Supervisor(settings)
+    parts = open_services(settings, supervisor.alive)
+    try:
+        with _listening(settings) as listener:
+            token = _first_token(parts.database, anew=new_admin_token)
+            if token:
+                note(f"admin token, shown this once: {token}")
+            supervisor.start()
+            host, port = listener.getsockname()[:2]
+            note(f"shopcue listens at http://{f'[{host}]' if ':' in host else host}:{port}")
+            _Server(create_app(parts), settings).run([listener])
+    finally:
+        supervisor.stop()
+        parts.database.close()
+
+
+def _first_token(database: Database, *, anew: bool) -> str | None:
+    """Return the text of a new admin's token if there is none that is good, or one is asked for."""
+    with database.write() as session:
+        if not anew and list_tokens(session):
+            return None
+        return create_token(session, "admin", "admin")[1]
+
+
+@contextmanager
+def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
+    """Give a socket at the address of the settings; raises SettingsError where it cannot be had."""
+    try:
+        place = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listener = socket.create_server(place[4][:2], family=place[0], backlog=_MOST_WAITING)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen at {settings.host} port {settings.port}: {error.strerror}; give another --host or --port"
+        ) from error
+    with listener:
+        yield listener
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but connections that follow live events are ended before it waits for those that are open."""
+
+    def __init__(self, app: FastAPI, settings: ServerSettings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                server_header=False,
+                proxy_headers=True,
+                forwarded_allow_ips=settings.proxies,
+                timeout_graceful_shutdown=_GRACE_S,
+                limit_concurrency=_MOST_CONNECTIONS,
+                ws_max_size=1 << 16,
+                h11_max_incomplete_event_size=1 << 16,
+            )
+        )
+        self._app = app
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Let SIGINT and SIGTERM end the serving, and no more: Uvicorn's own way ends the process on the spot."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the followers, then the rest."""
+        self._app.state.hub.close()
+        await super().shutdown(sockets)
