@@ -184,7 +184,7 @@ def shown_products(session: Session, shop: str) -> set[str]:
 
 
 def focus_fields(focus: Focus) -> dict[str, Any]:
-    """Return what the API and the events say about a focus."""
+    """Return what the API and the events say about a focus; end_s is None while the product is still on screen."""
     shop, product_id = quote(focus.shop, safe=""), quote(focus.product_id, safe="")
     return {
         "focus_id": focus.focus_id,
@@ -192,7 +192,7 @@ def focus_fields(focus: Focus) -> dict[str, Any]:
         "product_id": focus.product_id,
         "title": focus.title,
         "start_s": focus.start_s,
-        "end_s": focus.end_s,
+        "end_s": None if focus.is_open else focus.end_s,
         "score": focus.score,
         "evidence": focus.evidence,
         "alternatives": focus.alternatives,
