@@ -127,6 +127,15 @@ def revise_focus(
     return None
 
 
+def settle_focus(session: Session, focus_id: str, focus: records.Focus, titles: Titles | None = None) -> Focus:
+    """Keep how a focus of a stream stays, without an event: it differs from what was told by nothing that is news."""
+    row = get_row(session, Focus, focus_id)
+    _follow(row, focus, titles or {})
+    if row.is_open:
+        _close(row)
+    return row
+
+
 def close_open_focuses(session: Session, video_id: str, media_s: float | None = None) -> list[Focus]:
     """End all focuses of a stream that are still on, because the stream ended or its worker did."""
     rows = list(session.scalars(select(Focus).where(Focus.video_id == video_id, Focus.is_open)))

@@ -79,6 +79,11 @@ def list_comments(
     return [records.Comment(row.time_s, row.user, row.text) for row in rows]
 
 
+def last_comment(session: Session, video_id: str) -> int:
+    """Return the number of the latest comment of a video, 0 if it has none: where `comments_after` goes on."""
+    return session.scalar(select(func.max(Comment.comment_id)).where(Comment.video_id == video_id)) or 0
+
+
 def comments_after(
     session: Session, video_id: str, after: int, limit: int = 1_000
 ) -> list[tuple[int, records.Comment]]:
