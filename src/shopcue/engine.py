@@ -91,6 +91,7 @@ class Stream:
         full: Literal["drop", "wait"] = "drop",
     ) -> None:
         self.counts = Counts()
+        self.size: tuple[int | None, int | None] = (None, None)  # width and height in pixels, once a frame has come
         self._source, self._shop, self._method, self._sink, self._trace = source, shop, method, sink, trace
         self._looking = looking or threading.Lock()
         self._stopping = threading.Event()
@@ -115,6 +116,11 @@ class Stream:
     def join(self, patience_s: float | None = None) -> None:
         """Wait until the stream has ended."""
         self._thread.join(patience_s)
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The titles of the products on air, by their ids."""
+        return {product.product_id: product.title for product in self._session.catalog}
 
     @property
     def alive(self) -> bool:
@@ -151,6 +157,8 @@ class Stream:
             detections = self._method.detector.detect([frame])[0]
             ended = self._session.step(frame, detections)
         self._now_s = frame.time_s
+        height, width = frame.image.shape[:2]
+        self.size = (round(width * frame.scale), round(height * frame.scale))
         self.counts.frames += 1
         self.counts.dropped = self._frames.dropped
         self._tell(ended)
