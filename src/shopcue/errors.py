@@ -25,6 +25,10 @@ class UnsafeAddress(FeedError):
     """A path leaves its folder, or a link points to a private or loopback address."""
 
 
+class StoreError(ShopcueError):
+    """A catalogue store cannot be opened, read or written, or holds no such shop."""
+
+
 class SubtitleError(ShopcueError):
     """A VTT or SRT file cannot be read."""
 

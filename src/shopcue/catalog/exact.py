@@ -23,7 +23,7 @@ from shopcue.records import Catalog, Floats, Gallery, Image, Indices
 
 BATCH = 16
 THUMBNAIL_PX = 480
-MIN_THUMBNAIL_PX = 128
+_SIDES_PX = (THUMBNAIL_PX, 400, 320, 256, 200, 160, 128)  # few, so that one product more seldom changes them all
 _CHUNK_FLOATS = 1 << 24
 
 Progress = Callable[[int, int], None]
@@ -67,7 +67,7 @@ def build_gallery(
     A product whose every picture fails is refused and left out. Raises FeedError if that leaves none.
     """
     total = sum(len(product.images) for product in feed.products)
-    side_px = min(THUMBNAIL_PX, isqrt(picture_bytes // (3 * max(1, total))))
+    side_px = picture_side_px(total, picture_bytes)
     done = _Pictures()
     count = 0
     for batch in _batches(_load_all(feed, fetcher, threads), BATCH):
@@ -79,6 +79,12 @@ def build_gallery(
     if not done.owner:
         raise FeedError(f"the feed has no product with a usable picture: {first_reasons(report) or 'it holds none'}")
     return _gallery(feed, encoder, done), report
+
+
+def picture_side_px(count: int, picture_bytes: int) -> int:
+    """Return how long the sides of `count` pictures may be for all of them to fit, 0 where they had to be too small."""
+    most = isqrt(picture_bytes // (3 * max(1, count)))
+    return next((side for side in _SIDES_PX if side <= most), 0)
 
 
 # ---- building ----------------------------------------------------------------------------------------------------
@@ -138,7 +144,7 @@ def _embed(batch: list[_Loaded], encoder: ImageEncoder, cache: EmbeddingCache, d
         if each.image is not None:
             done.owner.append(each.product)
             done.vectors.append(known[each.content, encoder.fingerprint])
-            if side_px >= MIN_THUMBNAIL_PX:
+            if side_px:
                 done.thumbnails.append(shrink(each.image, side_px))
 
 
@@ -188,11 +194,11 @@ def similarities(gallery: Gallery, vectors: Floats) -> Floats:
     for start in range(0, len(vectors), step):
         some = slice(start, start + step)
         alike = pictures @ vectors[some].T
-        out[some] = (alike if starts is None else _greatest(alike, starts)).T
+        out[some] = (alike if starts is None else greatest(alike, starts)).T
     return out
 
 
-def _greatest(alike: Floats, starts: Indices) -> Floats:
+def greatest(alike: Floats, starts: Indices) -> Floats:
     """Return the greatest row of each segment, element by element. (M, N), starts of P segments -> (P, N)."""
     counts = np.diff(starts, append=len(alike))
     best = alike[starts]
@@ -224,12 +230,13 @@ def search(gallery: Gallery, queries: Floats, k: int) -> list[list[tuple[int, fl
     step = max(1, _CHUNK_FLOATS // max(1, len(gallery.catalog)))
     for start in range(0, len(queries), step):
         for row in similarities(gallery, queries[start : start + step]):
-            best = _top(row, k)
+            best = top(row, k)
             found.append([(int(i), float(row[i])) for i in best])
     return found
 
 
-def _top(row: Floats, k: int) -> Sequence[int]:
+def top(row: Floats, k: int) -> Sequence[int]:
+    """Return the places of the k greatest numbers, the greatest first; equal ones stand in order. row: (P,)."""
     k = min(k, len(row))
     if k <= 0:
         return []
