@@ -4,6 +4,8 @@ import { clock } from "../js/format.js";
 import { Icon } from "./icons.js";
 import { say } from "./words.js";
 
+const MOST_MOMENTS = 24;
+
 function Picture({ product, eager = false }) {
   if (!product.picture) return html`<span class="picture none" part="picture"><${Icon} name="bag" /></span>`;
   return html`<span class="picture" part="picture">
@@ -53,25 +55,27 @@ function nextMoment(moments, time_s) {
   return moments.find((focus) => focus.start_s > time_s + 0.1) ?? moments[0];
 }
 
+function Moment({ focus, words, onJump }) {
+  const at = clock(focus.start_s);
+  if (!onJump) return html`<span class="moment" part="moment">${at}</span>`;
+  return html`<button class="moment" part="moment" type="button" aria-label=${say(words.moment, at)} onClick=${() => onJump(focus)}>${at}</button>`;
+}
+
 function Tile({ product, moments, on, words, time, canJump, onJump, onBuy }) {
   const possible = moments.filter(canJump);
-  const first = possible[0];
-  const inside = html`<${Picture} product=${product} />
-    <span class="tile-text"><span class="title" part="title" dir="auto">${product.title}</span><${Price} product=${product} words=${words} /></span>`;
   return html`<li class="tile" part="tile" aria-current=${on ? "true" : undefined} data-product=${product.product_id}>
-    ${first
-      ? html`<button class="tile-main" type="button" aria-label=${say(words.jump, clock(first.start_s), product.title)}
-          onClick=${() => onJump(nextMoment(possible, time()))}>${inside}</button>`
-      : html`<div class="tile-main">${inside}</div>`}
-    <div class="tile-foot">
+    <${Picture} product=${product} />
+    <div class="tile-text">
+      ${possible.length
+        ? html`<button class="tile-main title" part="title" dir="auto" type="button" aria-label=${say(words.jump, clock(possible[0].start_s), product.title)}
+            onClick=${() => onJump(nextMoment(possible, time()))}>${product.title}</button>`
+        : html`<span class="title" part="title" dir="auto">${product.title}</span>`}
+      <${Price} product=${product} words=${words} />
       <span class="moments">
-        ${moments.slice(0, 12).map((focus) => (canJump(focus)
-          ? html`<button class="moment" part="moment" type="button" key=${focus.focus_id} aria-label=${say(words.moment, clock(focus.start_s))}
-              onClick=${() => onJump(focus)}>${clock(focus.start_s)}</button>`
-          : html`<span class="moment" part="moment" key=${focus.focus_id}>${clock(focus.start_s)}</span>`))}
+        ${moments.slice(0, MOST_MOMENTS).map((focus) => html`<${Moment} key=${focus.focus_id} focus=${focus} words=${words} onJump=${canJump(focus) && onJump} />`)}
       </span>
-      ${product.link && html`<${BuyLink} class="tile-buy" part="buy" product=${product} words=${words} onClick=${onBuy}><${Icon} name="out" /><//>`}
     </div>
+    ${product.link && html`<${BuyLink} class="tile-buy" part="buy" product=${product} words=${words} onClick=${onBuy}><${Icon} name="out" /><//>`}
   </li>`;
 }
 

@@ -92,7 +92,7 @@ function Volume({ state, words, onVolume, onMute }) {
 export function Controls({ state, live, range, ticker, full, count, words, acts, children }) {
   const [icon, name] = state.playing ? ["pause", words.pause] : state.ended ? ["replay", words.replay] : ["play", words.play];
   return html`<div class="controls" part="controls">
-    ${children}
+    <div class="scrub-row">${children}</div>
     <div class="buttons">
       <${Tool} icon=${icon} name=${name} onClick=${acts.toggle} />
       ${live

@@ -28,14 +28,15 @@ export class Playback {
     this.#listen();
   }
 
-  /** Play from `address`. live: what comes is happening now. start_s: where to begin. autoplay: at once, if allowed. */
+  /** Play from `address`, or nothing where it is "". live: what comes is happening now. start_s: where to begin. autoplay: at once, if allowed. */
   open(address, { live = false, start_s = 0, autoplay = false } = {}) {
     this.#release();
-    this.source = { address, live };
+    this.source = address ? { address, live } : null;
     this.autoplay = autoplay;
     this.tries = 0;
     this.wanted_s = live ? 0 : start_s;
     this.#change({ ...IDLE, muted: this.video.muted, volume: this.video.volume });
+    if (!address) return;
     this.#load();
     if (autoplay) this.play();
   }

@@ -10,6 +10,7 @@ export const STYLE = `
   --line: var(--shopcue-line, light-dark(#dfe0dd, #2d323b));
   --radius: var(--shopcue-radius, 12px);
   --edge: var(--shopcue-page-edge, 0px);
+  --reach: max(var(--edge), 2px); /* rows that scroll go to the edge of the screen */
   --tallest: var(--shopcue-max-height, min(82svh, 800px));
   display: block; min-width: 0; color: var(--ink); text-align: start;
   font: 15px/1.45 var(--shopcue-font, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif);
@@ -37,7 +38,7 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 /* ---- how the parts stand ---- */
 
 .player { position: relative; display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; }
-.player[data-layout="beside"] { grid-template-columns: minmax(0, min(var(--tallest) * var(--ratio), 100% - 336px)) minmax(320px, 416px); justify-content: center; }
+.player[data-layout="beside"] { grid-template-columns: minmax(0, min(var(--tallest) * var(--ratio), 100% - 416px)) minmax(320px, 1fr); }
 .player[data-layout="beside"] .panel { height: 0; min-height: 100%; }
 .player[data-layout="beside"] .related { grid-column: 1 / -1; }
 .player[data-layout="immersive"] { background: #000; gap: 0; }
@@ -55,7 +56,8 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 
 .head { position: absolute; inset: 0 0 auto; display: flex; align-items: center; gap: 10px; padding: 14px 16px 36px; pointer-events: none; background: linear-gradient(#000000a6, #00000000); }
 .name { font-weight: 600; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; text-shadow: 0 1px 2px #0009; }
-[data-layout="stacked"] .name, [data-layout="beside"] .name { font-size: 14px; }
+[data-layout="stacked"] .name { font-size: 14px; }
+[data-layout="beside"] .name { display: none; }
 .badge, .live-button { display: inline-flex; align-items: center; gap: 6px; font-size: 12px; font-weight: 700; letter-spacing: .02em; }
 .badge { flex: none; padding: 2px 9px; border-radius: 6px; background: #c01f1f; color: #fff; }
 .badge i, .live-button i { width: 7px; height: 7px; border-radius: 50%; background: currentColor; }
@@ -91,6 +93,7 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 .volume:hover input, .volume input:focus-visible { width: 76px; margin-right: 8px; opacity: 1; }
 [data-layout="tall"] .volume input { display: none; }
 @media (hover: none) { .volume input { display: none; } }
+.scrub-row { height: 20px; }
 .scrub { --at: 0; position: relative; height: 20px; margin: 0 4px; cursor: pointer; touch-action: none; }
 .track { position: absolute; inset: 8px 0; border-radius: 99px; background: #ffffff47; overflow: hidden; }
 .mark { position: absolute; top: 0; bottom: 0; min-width: 3px; background: #ffffff8c; border-left: 1px solid #0008; border-right: 1px solid #0008; }
@@ -134,37 +137,38 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 [data-layout="tall"] .buy { padding: 0; width: 44px; justify-content: center; }
 [data-layout="tall"] .buy .icon { width: 20px; height: 20px; }
 [data-layout="immersive"] .card { width: min(460px, 100%); }
-[data-layout="beside"] .card { height: 158px; }
-[data-layout="beside"] .card .picture { width: 108px; height: 132px; }
-[data-layout="beside"] .card-body { position: relative; align-items: flex-start; }
-[data-layout="beside"] .card-text { align-content: start; }
-[data-layout="beside"] .buy { position: absolute; left: 120px; bottom: 0; min-height: 40px; }
+:is([data-layout="beside"], [data-layout="stacked"]) .card { height: 158px; }
+:is([data-layout="beside"], [data-layout="stacked"]) .card .picture { width: 108px; height: 132px; }
+:is([data-layout="beside"], [data-layout="stacked"]) .card-body { position: relative; align-items: flex-start; }
+:is([data-layout="beside"], [data-layout="stacked"]) .card-text { align-content: start; }
+:is([data-layout="beside"], [data-layout="stacked"]) .buy { position: absolute; left: 120px; bottom: 0; min-height: 42px; }
 .list { display: flex; flex-direction: column; gap: 8px; min-height: 0; }
 .count-text { color: var(--muted); font-weight: 500; }
 .empty { padding: 16px 0; color: var(--muted); font-size: 14px; }
-.tile { position: relative; display: grid; border-radius: 10px; background: var(--surface); border: 1px solid var(--line); }
+.tile { position: relative; display: flex; gap: 12px; align-items: center; padding: 8px; border-radius: 10px; background: var(--surface); border: 1px solid var(--line); }
 .tile[aria-current] { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent); }
-.tile-main { display: flex; gap: 10px; align-items: center; padding: 8px; width: 100%; border-radius: 10px; }
-button.tile-main:hover .title { text-decoration: underline; text-underline-offset: 2px; }
-.tile-text { min-width: 0; flex: 1; display: grid; }
+.tile-text { min-width: 0; flex: 1; display: grid; gap: 1px; }
 .tile .title { font-size: 14px; line-height: 1.3; }
+/* All of the tile is the button; what lies above it has its own. */
+.tile-main::after { content: ""; position: absolute; inset: 0; border-radius: 10px; }
+.tile-main:focus-visible { outline: none; }
+.tile-main:focus-visible::after { outline: 2px solid var(--accent); outline-offset: 2px; }
+.tile-main:hover { text-decoration: underline; text-underline-offset: 2px; }
 .tile .price { font-size: 13.5px; font-weight: 600; }
-.tile-foot { display: flex; align-items: center; gap: 4px; padding: 0 8px 8px; }
-.moments { display: flex; gap: 4px; min-width: 0; overflow-x: auto; scrollbar-width: none; flex: 1; padding: 2px; margin: -2px; }
-.moment { flex: none; display: inline-grid; align-items: center; min-height: 28px; padding: 0 9px; border-radius: 7px; background: var(--raised); font-size: 12.5px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.moments { position: relative; z-index: 1; display: flex; gap: 4px; min-width: 0; overflow-x: auto; scrollbar-width: none; padding: 2px; margin: 2px -2px -2px; width: fit-content; max-width: 100%; }
+.moment { flex: none; display: inline-grid; align-items: center; min-height: 26px; padding: 0 8px; border-radius: 7px; background: var(--raised); font-size: 12.5px; font-weight: 600; font-variant-numeric: tabular-nums; }
 button.moment:hover { background: var(--line); }
-.tile-buy { flex: none; display: grid; place-items: center; width: 32px; height: 28px; border-radius: 7px; color: var(--accent); }
-.tile-buy:hover { background: var(--raised); }
+.tile-buy { position: relative; z-index: 1; flex: none; display: grid; place-items: center; width: 40px; height: 40px; border-radius: 50%; color: var(--accent); background: var(--raised); }
+.tile-buy:hover { background: var(--line); }
 .tile-buy .icon { width: 18px; height: 18px; }
 [data-layout="beside"] .list { flex: 1; }
-[data-layout="beside"] .tiles, .sheet .tiles { display: grid; align-content: start; gap: 8px; overflow: auto; overscroll-behavior: contain; min-height: 0; padding: 2px; margin: -2px; scrollbar-width: thin; }
-[data-layout="beside"] .tile, .sheet .tile { content-visibility: auto; contain-intrinsic-size: auto 124px; }
-[data-layout="stacked"] .tiles { display: grid; grid-auto-flow: column; grid-auto-columns: min(264px, 78%); gap: 10px; overflow-x: auto; scroll-snap-type: x proximity; padding: 2px 2px 8px; margin: -2px; scrollbar-width: thin; }
+[data-layout="beside"] .tiles, .sheet .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(280px, 100%), 1fr)); align-content: start; gap: 8px; overflow: auto; overscroll-behavior: contain; min-height: 0; padding: 2px; margin: -2px; scrollbar-width: thin; }
+[data-layout="beside"] .tile, .sheet .tile { content-visibility: auto; contain-intrinsic-size: auto 90px; }
+[data-layout="stacked"] .tiles { display: grid; grid-auto-flow: column; grid-auto-columns: min(300px, 84%); gap: 10px; overflow-x: auto; scroll-snap-type: x proximity; padding: 2px var(--reach) 8px; margin: -2px calc(-1 * var(--reach)); scroll-padding-inline: var(--reach); scrollbar-width: thin; }
 [data-layout="stacked"] .tile { scroll-snap-align: start; }
-[data-layout="stacked"] .tile-main { height: 88px; }
 .related { display: grid; gap: 10px; min-width: 0; padding-top: 8px; }
 :is([data-layout="tall"], [data-layout="stacked"]) :is(.related, .panel) { padding-inline: var(--edge); }
-.related-list { display: grid; grid-auto-flow: column; grid-auto-columns: 148px; gap: 12px; overflow-x: auto; padding: 2px 2px 8px; margin: -2px; scrollbar-width: thin; }
+.related-list { display: grid; grid-auto-flow: column; grid-auto-columns: 148px; gap: 12px; overflow-x: auto; padding: 2px var(--reach) 8px; margin: -2px calc(-1 * var(--reach)); scroll-padding-inline: var(--reach); scrollbar-width: thin; }
 .related-item { display: grid; gap: 5px; border-radius: 10px; }
 .related-item .picture { width: 100%; height: 148px; padding: 12px; border-radius: 10px; border: 1px solid var(--line); }
 .related-item .title { font-size: 14px; line-height: 1.3; min-height: 2.6em; }

@@ -1,0 +1,77 @@
+/** Where a viewer is in the time of a video, and what that means: rules, without a page. */
+import { cardAt, liveCard, onScreen, open } from "./moments.js";
+
+const BESIDE_PX = 760; // from this width on, the products stand beside the video
+export const IDLE_STATES = ["stopped", "failed"]; // of a stream
+const TALL = 0.8; // a video narrower than this share of its height is one for phones held upright
+
+/** How the parts stand (see style.js), from the width in pixels, the video's ratio, and whether it fills the screen. */
+export function layoutOf(width, ratio, full) {
+  if (full) return "immersive";
+  if (width >= BESIDE_PX) return "beside";
+  return ratio < TALL ? "tall" : "stacked";
+}
+
+/** The address to play, or "": a stream that does not run has none. */
+export function sourceOf(show) {
+  if (!show) return "";
+  if (!show.live) return show.media || show.playback;
+  return ["live", "reconnecting"].includes(show.state) ? show.playback : "";
+}
+
+/** What is wrong with the picture: { title, why, again: whether it may be tried again }, or null. */
+export function troubleOf(phase, show, failed, words) {
+  const trouble = (title, why = "", again = false) => ({ title, why, again });
+  if (phase === "missing") return trouble(words.missing, words.missing_why);
+  if (phase === "unreachable") return trouble(words.unreachable, words.unreachable_why, true);
+  if (!show) return null;
+  if (show.live && IDLE_STATES.includes(show.state)) return trouble(show.focuses.length ? words.ended : words.paused);
+  if (show.live && show.state === "starting") return trouble(words.starting);
+  if (show.live && !show.playback) return trouble(words.no_picture);
+  if (failed === "network") return show.live ? trouble(words.reconnecting) : trouble(words.unreachable, words.unreachable_why, true);
+  return failed || !sourceOf(show) ? trouble(words.unplayable, "", Boolean(failed)) : null;
+}
+
+/**
+ * The viewer's place in one video.
+ *
+ * The player counts seconds from where its stream begins, the focuses from where the video does. For a recording these
+ * are the same; for a live stream the difference is learnt from the events, which say when in the video they happened.
+ */
+export class Position {
+  constructor() {
+    this.live = false;
+    this.offset_s = 0; // seconds of the video minus seconds of the player; NaN: not known yet
+  }
+
+  begin(live) {
+    this.live = live;
+    this.offset_s = live ? NaN : 0;
+  }
+
+  /** Learn from an event at `media_s` of the video, while the player could play up to `end_s`. */
+  hear(media_s, end_s) {
+    if (this.live && Number.isFinite(media_s) && Number.isFinite(end_s)) this.offset_s = media_s - end_s;
+  }
+
+  time(playback) { return (playback?.time_s ?? 0) + (this.offset_s || 0); }
+
+  /** A live viewer who is not looking back sees what the server says, as soon as it says it. */
+  atEvents(playback) { return this.live && (Number.isNaN(this.offset_s) || (playback?.state.at_edge ?? true)); }
+
+  card(show, playback) { return this.atEvents(playback) ? liveCard(show.focuses) : cardAt(show.focuses, this.time(playback)); }
+
+  current(show, playback) { return this.atEvents(playback) ? open(show.focuses) : onScreen(show.focuses, this.time(playback)); }
+
+  /** Whether the player can go to a focus: in a live stream, if its server still has it. */
+  reaches(focus, playback) {
+    return !this.live || focus.start_s - this.offset_s >= (playback?.state.start_s ?? Infinity);
+  }
+
+  /** [first, last] second of the video that can be played, or null while that is not known. */
+  range(show, playback) {
+    const end_s = playback?.state.end_s > 0 ? playback.state.end_s : show.duration_s;
+    if (!(end_s > 0) || Number.isNaN(this.offset_s)) return null;
+    return [(playback?.state.start_s ?? 0) + this.offset_s, end_s + this.offset_s];
+  }
+}
