@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Dialect, Double, ForeignKey, Index, Integer, MetaData, Text, event
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -30,7 +29,7 @@ class CleanText(TypeDecorator[str]):
 class CleanJson(TypeDecorator[Any]):
     """JSON whose texts every database can keep; NULL stands for None."""
 
-    impl = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+    impl = JSON(none_as_null=True)  # not JSONB, which rounds numbers its own way
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:

@@ -3,11 +3,8 @@
 Revision 0001, the first.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0001"
 down_revision = None
@@ -16,11 +13,6 @@ down_revision = None
 def number() -> sa.types.TypeEngine[int]:
     """Return the type of whole numbers."""
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-
-
-def json() -> sa.types.TypeEngine[Any]:
-    """Return the type of JSON columns."""
-    return sa.JSON().with_variant(JSONB(), "postgresql")
 
 
 def upgrade() -> None:
@@ -37,7 +29,7 @@ def upgrade() -> None:
         sa.Column("token_id", sa.Text(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("shops", json(), nullable=False),
+        sa.Column("shops", sa.JSON(), nullable=False),
         sa.Column("hash", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("expires_at", sa.Double(), nullable=True),
@@ -78,7 +70,7 @@ def upgrade() -> None:
         sa.Column("wanted", sa.Boolean(), nullable=False),
         sa.Column("published", sa.Boolean(), nullable=False),
         sa.Column("heard", sa.Boolean(), nullable=False),
-        sa.Column("models", json(), nullable=False),
+        sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("matched_at", sa.Double(), nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
@@ -94,7 +86,7 @@ def upgrade() -> None:
         sa.Column("shop", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("video_id", sa.Text(), nullable=True),
-        sa.Column("payload", json(), nullable=False),
+        sa.Column("payload", sa.JSON(), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("stage", sa.Text(), nullable=False),
         sa.Column("done", sa.Double(), nullable=False),
@@ -104,7 +96,7 @@ def upgrade() -> None:
         sa.Column("worker", sa.Text(), nullable=True),
         sa.Column("lease_until", sa.Double(), nullable=True),
         sa.Column("error", sa.Text(), nullable=False),
-        sa.Column("result", json(), nullable=True),
+        sa.Column("result", sa.JSON(), nullable=True),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("queued_at", sa.Double(), nullable=False),
         sa.Column("started_at", sa.Double(), nullable=True),
@@ -140,12 +132,12 @@ def upgrade() -> None:
         sa.Column("start_s", sa.Double(), nullable=False),
         sa.Column("end_s", sa.Double(), nullable=False),
         sa.Column("score", sa.Double(), nullable=False),
-        sa.Column("evidence", json(), nullable=False),
-        sa.Column("alternatives", json(), nullable=False),
+        sa.Column("evidence", sa.JSON(), nullable=False),
+        sa.Column("alternatives", sa.JSON(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("is_open", sa.Boolean(), nullable=False),
         sa.Column("doubt", sa.Double(), nullable=False),
-        sa.Column("origin", json(), nullable=True),
+        sa.Column("origin", sa.JSON(), nullable=True),
         sa.Column("version", number(), nullable=False),
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.Column("updated_at", sa.Double(), nullable=False),
@@ -163,8 +155,8 @@ def upgrade() -> None:
         sa.Column("video_id", sa.Text(), nullable=False),
         sa.Column("shop", sa.Text(), nullable=False),
         sa.Column("action", sa.Text(), nullable=False),
-        sa.Column("before", json(), nullable=False),
-        sa.Column("after", json(), nullable=False),
+        sa.Column("before", sa.JSON(), nullable=False),
+        sa.Column("after", sa.JSON(), nullable=False),
         sa.Column("who", sa.Text(), nullable=False),
         sa.Column("role", sa.Text(), nullable=False),
         sa.Column("at", sa.Double(), nullable=False),
@@ -186,7 +178,7 @@ def upgrade() -> None:
         sa.Column("video_id", sa.Text(), nullable=True),
         sa.Column("media_s", sa.Double(), nullable=True),
         sa.Column("at", sa.Double(), nullable=False),
-        sa.Column("data", json(), nullable=False),
+        sa.Column("data", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("event_id", name="pk_events"),
         sqlite_autoincrement=True,
     )

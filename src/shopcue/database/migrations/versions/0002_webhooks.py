@@ -3,11 +3,8 @@
 Revision 0002, after 0001.
 """
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects.postgresql import JSONB
 
 revision = "0002"
 down_revision = "0001"
@@ -18,11 +15,6 @@ def number() -> sa.types.TypeEngine[int]:
     return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
-def json() -> sa.types.TypeEngine[Any]:
-    """Return the type of JSON columns."""
-    return sa.JSON().with_variant(JSONB(), "postgresql")
-
-
 def upgrade() -> None:
     """Make the tables."""
     op.create_table(
@@ -30,7 +22,7 @@ def upgrade() -> None:
         sa.Column("webhook_id", sa.Text(), nullable=False),
         sa.Column("shop", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
-        sa.Column("events", json(), nullable=False),
+        sa.Column("events", sa.JSON(), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False),
         sa.Column("active", sa.Boolean(), nullable=False),
         sa.Column("cursor", number(), nullable=False),
