@@ -227,7 +227,7 @@ def list_jobs(
 
 def count_jobs(session: Session) -> dict[str, int]:
     """Return how many jobs are in each of `JOB_STATES`."""
-    found = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).tuples().all())
+    found = dict(session.execute(select(Job.state, func.count()).group_by(Job.state)).all())
     return {state: found.get(state, 0) for state in JOB_STATES}
 
 
@@ -270,7 +270,7 @@ def list_items(
 def count_items(session: Session, job_id: str) -> ItemCounts:
     """Return how many items of a job fared how."""
     query = select(JobItem.status, func.count()).where(JobItem.job_id == job_id).group_by(JobItem.status)
-    found = dict(session.execute(query).tuples().all())
+    found = dict(session.execute(query).all())
     return ItemCounts(*(found.get(status, 0) for status in ITEM_STATUSES))
 
 
