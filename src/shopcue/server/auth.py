@@ -164,7 +164,7 @@ def readable_shop(session: Session, principal: Principal, shop: str) -> Shop:
 def writable_shop(session: Session, principal: Principal, shop: str) -> Shop:
     """Return a shop that may be changed; raises Missing or Forbidden."""
     row = readable_shop(session, principal, shop)
-    _check_write(principal, shop)
+    check_write(principal, shop)
     return row
 
 
@@ -179,11 +179,12 @@ def readable_video(session: Session, principal: Principal, video_id: str) -> Vid
 def writable_video(session: Session, principal: Principal, video_id: str) -> Video:
     """Return a video that may be changed; raises Missing or Forbidden."""
     row = readable_video(session, principal, video_id)
-    _check_write(principal, row.shop)
+    check_write(principal, row.shop)
     return row
 
 
-def _check_write(principal: Principal, shop: str) -> None:
+def check_write(principal: Principal, shop: str) -> None:
+    """Raise Forbidden unless what belongs to `shop` may be changed."""
     if not principal.may_write(shop):
         raise Forbidden(
             f"the token {principal.name!r} may look at the shop {shop!r} and not change it; that needs the role seller"

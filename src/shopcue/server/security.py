@@ -24,13 +24,12 @@ _HEADERS = {
 }
 
 
-def page_policy(playback_url: str | None = None, *, embeddable: bool = False) -> str:
+def page_policy(*playback_urls: str | None, embeddable: bool = False) -> str:
     """Return the Content-Security-Policy of a page.
 
-    playback_url: where its video comes from, if not from here. embeddable: whether any page may show it in a frame.
+    playback_urls: where its videos come from, if not from here. embeddable: whether any page may show it in a frame.
     """
-    elsewhere = web_origin(playback_url)
-    here = f"'self' {elsewhere}" if elsewhere else "'self'"
+    here = " ".join(("'self'", *dict.fromkeys(filter(None, map(web_origin, playback_urls)))))
     return "; ".join(
         (
             "default-src 'none'",

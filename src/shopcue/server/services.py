@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from shopcue.database import Database, open_database
 from shopcue.errors import ShopcueError
+from shopcue.server.media import FrameCache
 from shopcue.server.metrics import Metrics
 from shopcue.server.rates import FailureLimit, KnownTokens
 from shopcue.server.settings import ServerSettings
@@ -43,6 +44,11 @@ class Services:
     tokens: FailureLimit = field(default_factory=lambda: FailureLimit(100, 300.0))
     known: KnownTokens = field(default_factory=KnownTokens)
     _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def frames(self) -> FrameCache:
+        """Single pictures of videos, each made once."""
+        return FrameCache(self.settings.data / "frames")
 
     @cached_property
     def _opened_store(self) -> CatalogStore:

@@ -4,12 +4,33 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from shopcue.server.api import session, shops, system, tokens
+from shopcue.server.api import (
+    events,
+    imports,
+    jobs,
+    media,
+    products,
+    session,
+    shops,
+    streams,
+    system,
+    tokens,
+    uploads,
+    videos,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     system.router,
     session.router,
     tokens.router,
     shops.router,
+    products.router,
+    imports.router,
+    uploads.router,
+    videos.router,
+    media.router,
+    streams.router,
+    jobs.router,
+    events.router,
 )
 """In the order in which they are asked: the first route that fits answers."""

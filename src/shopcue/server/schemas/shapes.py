@@ -26,6 +26,7 @@ Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, 
 ShopName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 Identity = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9]{1,32}$")]
 ProductName = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Limit = Annotated[int, Field(ge=1, le=500)]
 Role = Literal["admin", "seller", "viewer"]
 Box = tuple[float, float, float, float]
 VideoState = Literal["new", "matching", "ready", "failed", "stopped", "starting", "live", "reconnecting"]

@@ -34,6 +34,6 @@ class Upload(Outgoing):
 
 
 class WrongOffset(Failure):
-    """A chunk that does not go on where the upload ends."""
+    """A chunk that cannot be taken; offset: where the upload goes on, if that is why."""
 
-    offset: int
+    offset: int | None = None

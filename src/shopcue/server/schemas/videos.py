@@ -22,7 +22,7 @@ from shopcue.server.schemas.shapes import (
 
 
 class Job(Outgoing):
-    """Work that goes on behind; progress in [0, 1] within its stage, or null where that is not known."""
+    """Work that goes on behind; progress in [0, 1] within its stage."""
 
     job_id: str
     shop: str
@@ -32,7 +32,7 @@ class Job(Outgoing):
     stage: str
     done: float
     total: float
-    progress: float | None
+    progress: float
     attempts: int
     error: str
     result: dict[str, Any] | None

@@ -1,0 +1,91 @@
+"""What a video looks like: its file, its poster, single frames and crops of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import FileResponse, Response
+
+from shopcue.errors import Missing
+from shopcue.server.auth import Parts, Principal, SignedIn, readable_video
+from shopcue.server.placing import MEDIA_TYPES
+from shopcue.server.problems import READS, Unfit, refusals
+from shopcue.server.schemas.shapes import Identity
+from shopcue.server.services import Services
+
+router = APIRouter(prefix="/api/videos/{video_id}", tags=["videos"])
+
+_KEPT = {"Cache-Control": "private, max-age=3600"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_JPEG = {200: {"content": {"image/jpeg": _BINARY}, "description": "A picture"}}
+_FILE = {
+    200: {"content": {"video/*": _BINARY}, "description": "The whole file"},
+    206: {"content": {"video/*": _BINARY}, "description": "The part that was asked for"},
+    416: {"content": {"text/plain": {}}, "description": "There is no such part"},
+}
+
+
+@router.get("/media", response_class=FileResponse, responses=READS | _FILE | refusals(400))
+def media(video_id: Identity, who: SignedIn, parts: Parts) -> FileResponse:
+    """Give the file of a recording, or the parts of it that the header Range names."""
+    return media_answer(_media_file(parts, who, video_id))
+
+
+@router.get("/poster", response_class=FileResponse, responses=READS | _JPEG)
+def poster(video_id: Identity, who: SignedIn, parts: Parts) -> FileResponse:
+    """Give the picture that stands for a video."""
+    with parts.database.read() as session:
+        readable_video(session, who, video_id)
+    return poster_answer(parts, video_id)
+
+
+@router.get("/frame", response_class=Response, responses=READS | _JPEG | refusals(400))
+def frame(
+    video_id: Identity,
+    who: SignedIn,
+    parts: Parts,
+    t: Annotated[float, Query(ge=0, le=1e7, allow_inf_nan=False, description="Seconds")],
+    box: Annotated[
+        str | None, Query(max_length=100, description="x0,y0,x1,y1 in pixels of the video")
+    ] = None,
+    side: Annotated[int, Query(ge=16, le=1920, description="The longer side, in pixels")] = 320,
+) -> Response:
+    """Give what a recording shows at a moment, or the part of it in a box."""
+    edges = None if box is None else _edges(box)
+    picture = parts.frames.frame_jpeg(_media_file(parts, who, video_id), t, edges, side)
+    return Response(picture, media_type="image/jpeg", headers=_KEPT)
+
+
+def media_answer(path: Path) -> FileResponse:
+    """Return the answer that gives a media file, or parts of it."""
+    return FileResponse(path, media_type=MEDIA_TYPES.get(path.suffix, "application/octet-stream"), headers=_KEPT)
+
+
+def poster_answer(parts: Services, video_id: str) -> FileResponse:
+    """Return the answer that gives the poster of a video; raises Missing."""
+    path = parts.settings.poster_file(video_id)
+    if not path.exists():
+        raise Missing(f"the video {video_id} has no poster yet")
+    return FileResponse(path, media_type="image/jpeg", headers=_KEPT)
+
+
+def _media_file(parts: Services, who: Principal, video_id: str) -> Path:
+    with parts.database.read() as session:
+        readable_video(session, who, video_id)
+    path = parts.settings.media_file(video_id)
+    if path is None:
+        raise Missing(f"the video {video_id} has no file here (yet)")
+    return path
+
+
+def _edges(box: str) -> list[float]:
+    """Return the edges of a box that is written x0,y0,x1,y1; raises Unfit."""
+    try:
+        edges = [float(edge) for edge in box.split(",")]
+    except ValueError:
+        edges = []
+    if len(edges) != 4 or not (edges[0] < edges[2] and edges[1] < edges[3]):
+        raise Unfit(f"the box is {box!r}, expected x0,y0,x1,y1 in pixels of the video with x0 < x1 and y0 < y1")
+    return edges
