@@ -50,6 +50,9 @@ class Looker(Protocol):
     def update(self, frame: Frame, detections: Detections) -> list[Seen]:
         """Take the next frame with its detections and return the moments that are ready, in order of time."""
 
+    def outlook(self) -> list[Seen]:
+        """Return the moments that are not ready, as they look so far; leaves no trace in what comes later."""
+
     def finish(self) -> list[Seen]:
         """End the stream and return the moments that were not ready."""
 
@@ -130,6 +133,10 @@ class WindowLooker:
             boxes[product] = found.box * frame.scale
         return [Seen(frame.time_s, look_features(sight.similarity, inliers, self._closeup), boxes)]
 
+    def outlook(self) -> list[Seen]:
+        """Return nothing: every moment was ready at once."""
+        return []
+
     def finish(self) -> list[Seen]:
         """Return nothing: every moment was ready at once."""
         return []
@@ -177,17 +184,28 @@ class _Look:
     closeup: Floats | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Early:
+    """A look at a view of a stretch that lasts. sight: what it was made of."""
+
+    view: View
+    sight: Sight
+    look: _Look
+
+
 @dataclass(slots=True)
 class _Thing:
     """A tracklet as far as it is still of use: the views of the present stretch, and what was found in others.
 
-    verified_s, verified_best: when it was last verified, and which product was then the most similar.
+    verified_s, verified_best: when it was last verified, and which product was then the most similar. early: a look at
+    a view of the present stretch, taken before it is known to be the best.
     """
 
     verified_s: float = -math.inf
     verified_best: int = -1
     views: list[View] = field(default_factory=list)
     best: _Best | None = None
+    early: _Early | None = None
     looks: deque[_Look] = field(default_factory=deque)
 
 
@@ -256,6 +274,14 @@ class TrackletLooker:
         self._examine(frame.time_s)
         return list(self._ready(frame.time_s - self._reach_s))
 
+    def outlook(self) -> list[Seen]:
+        """Return the moments that are not ready, as they look so far: one view of a stretch that lasts counts early."""
+        for thing_id, thing in self._things.items():
+            if thing.best is not None and thing.early is None:
+                sight = self._sight(thing.best)
+                thing.early = _Early(thing.best.view, sight, self._look(thing_id, thing, thing.best, sight))
+        return [self._seen(moment, early=True) for moment in self._moments]
+
     def finish(self) -> list[Seen]:
         """End the stream and return the moments that were not ready."""
         self._examine(math.inf)
@@ -285,25 +311,40 @@ class TrackletLooker:
     def _pick(self, thing_id: int, thing: _Thing) -> None:
         """Compare the best view of the stretch with the gallery."""
         assert thing.best is not None
-        view, pictures, views = thing.best.view, thing.best.pictures, tuple(thing.views)
-        thing.best, thing.views = None, []
-        sight = self._comparison.sight(self._encoder.encode(pictures))
-        best = int(np.argmax(sight.similarity))
-        recent = view.time_s - thing.verified_s < self._verify_every_s - _HALF_A_FRAME_S
-        empty = thing_id == _WHOLE_FRAME and len(self._things) > 1
-        look = _Look(view.time_s, sight.similarity)
-        if not empty and not (recent and best == thing.verified_best):
-            thing.verified_s, thing.verified_best = view.time_s, best
-            found, close = self._comparison.look_closer(pictures[-1], sight)
-            inliers = np.zeros_like(sight.similarity)
-            for product, each in found.items():
-                inliers[product] = each.inliers
-            look = _Look(view.time_s, sight.similarity, inliers, close)
+        best, views, early = thing.best, tuple(thing.views), thing.early
+        thing.best, thing.views, thing.early = None, [], None
+        if early is None or early.view is not best.view:
+            look = self._look(thing_id, thing, best, self._sight(best))
+        elif self._is_due(thing_id, thing, best.view.time_s, early.sight) == (early.look.inliers is not None):
+            look = early.look
+        else:  # what else was in view has changed whether it is worth a closer look
+            look = self._look(thing_id, thing, best, early.sight)
+        if look.inliers is not None:
+            thing.verified_s, thing.verified_best = look.time_s, int(np.argmax(look.similarity))
         thing.looks.append(look)
         if self._trace is not None:
             tracklet_id = None if thing_id == _WHOLE_FRAME else thing_id
             verified = look.inliers is not None
-            self._trace.picked(Stretch(tracklet_id, views, view, verified, self._traced(look)))
+            self._trace.picked(Stretch(tracklet_id, views, best.view, verified, self._traced(look)))
+
+    def _sight(self, best: _Best) -> Sight:
+        return self._comparison.sight(self._encoder.encode(best.pictures))
+
+    def _is_due(self, thing_id: int, thing: _Thing, time_s: float, sight: Sight) -> bool:
+        """Tell whether a view is to be looked at by local features, which cost more than all else."""
+        recent = time_s - thing.verified_s < self._verify_every_s - _HALF_A_FRAME_S
+        empty = thing_id == _WHOLE_FRAME and len(self._things) > 1
+        return not empty and not (recent and int(np.argmax(sight.similarity)) == thing.verified_best)
+
+    def _look(self, thing_id: int, thing: _Thing, best: _Best, sight: Sight) -> _Look:
+        """Compare a view with the gallery, by local features too where they are due."""
+        if not self._is_due(thing_id, thing, best.view.time_s, sight):
+            return _Look(best.view.time_s, sight.similarity)
+        found, close = self._comparison.look_closer(best.pictures[-1], sight)
+        inliers = np.zeros_like(sight.similarity)
+        for product, each in found.items():
+            inliers[product] = each.inliers
+        return _Look(best.view.time_s, sight.similarity, inliers, close)
 
     def _traced(self, look: _Look) -> tuple[Candidate, ...]:
         """Return the products that a look is most like, the most similar first."""
@@ -316,12 +357,16 @@ class TrackletLooker:
         while self._moments and self._moments[0].time_s + _HALF_A_FRAME_S <= until_s - self._stretch_s:
             yield self._seen(self._moments.popleft())
 
-    def _seen(self, moment: _Moment) -> Seen:
-        """Sum up the picks around a moment, thing by thing; each product is seen in the thing that is most like it."""
+    def _seen(self, moment: _Moment, *, early: bool = False) -> Seen:
+        """Sum up the picks around a moment, thing by thing; each product is seen in the thing that is most like it.
+
+        early: whether views that may not be picked in the end count too.
+        """
         features, likeness, boxes = [], [], []
         for thing_id, box in zip(moment.things, moment.boxes, strict=True):
             thing = self._things.get(thing_id, _Thing())
-            looks = [look for look in thing.looks if abs(look.time_s - moment.time_s) <= self._reach_s]
+            known = [*thing.looks, thing.early.look] if early and thing.early is not None else thing.looks
+            looks = [look for look in known if abs(look.time_s - moment.time_s) <= self._reach_s]
             if not looks:
                 continue
             similarity = np.mean([look.similarity for look in looks], axis=0)

@@ -98,7 +98,8 @@ class Session:
         """
         for seen in islice(self._waiting, len(self._previews), None):
             self._previews.append(self._match(seen))
-        return [self._with_words(focus) for focus in self._focuser.outlook(self._previews, now_s)]
+        ahead = [*self._previews, *(self._match(seen) for seen in self._looker.outlook())]
+        return [self._with_words(focus) for focus in self._focuser.outlook(ahead, now_s)]
 
     def change(self, catalog: Catalog, looker: Looker, text: TextMatcher | None = None) -> list[Focus]:
         """Go on with another catalogue of the shop and return the focuses that have ended for good.
