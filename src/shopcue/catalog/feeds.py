@@ -12,13 +12,13 @@ import codecs
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from shopcue.catalog.documents import PICTURE_ENDINGS, read_folder, read_json, read_json_lines, read_xml
-from shopcue.catalog.items import MAX_ROWS, Item
+from shopcue.catalog.items import MAX_ROWS, SOURCES, Item
 from shopcue.catalog.tables import read_table
 from shopcue.errors import FeedError
 from shopcue.records import Catalog, Product
@@ -99,6 +99,22 @@ def read_feed(path: Path) -> Feed:
         raise FeedError(f"{path.name} has no usable product: {first_reasons(report) or 'it holds no rows'}")
     report.sort(key=lambda line: line.row)
     return Feed(tuple(products), path if path.is_dir() else path.parent, tuple(report))
+
+
+def revised(product: Product, texts: Mapping[str, str]) -> Product:
+    """Return a product with some of its texts changed, as if its feed had said so.
+
+    texts: by the names of the fields of `Product`, its id and images not among them. Raises FeedError for a text that
+    is too long, empty where it must not be, or no address.
+    """
+    if unknown := sorted(texts.keys() - SOURCES.keys() | texts.keys() & {"id"}):
+        raise FeedError(f"a product has no text {shown(', '.join(unknown))}, expected {', '.join(list(SOURCES)[1:])}")
+    before = {name: getattr(product, name) for name in SOURCES if name != "id"}
+    item = Item(0, {**before, **texts, "id": product.product_id}, product.images)
+    changed, line = _judge(item)
+    if changed is None or line.reason:
+        raise FeedError(f"{shown(product.product_id)} cannot be changed so: {line.reason}; give another text")
+    return changed
 
 
 def first_reasons(report: Iterable[ItemReport], count: int = 3) -> str:

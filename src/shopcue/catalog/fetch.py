@@ -139,7 +139,7 @@ class HttpFetcher:
             return kept.body
         try:
             download = self._follow(url, kept, self._in_memory)
-        except _Unreachable:
+        except Unreachable:
             if kept is None:
                 raise
             return kept.body
@@ -186,7 +186,7 @@ class HttpFetcher:
         """Ask, unless the host was silent so often that a feed full of its pictures would take hours to refuse."""
         silence = self._silent.get(target.host, _Silence())
         if silence.times >= _PATIENCE and time.monotonic() < silence.until_s:
-            raise _Unreachable(
+            raise Unreachable(
                 f"{shown(target.url)} was not asked for: its host was silent {silence.times} times in a row; try later"
             )
         try:
@@ -250,7 +250,7 @@ class HttpFetcher:
         if response.status == 304 and kept is not None:
             return replace(kept, fresh_until_s=_fresh_until_s(response))
         if response.status >= 500 or response.status == 429:
-            raise _Unreachable(f"{name} answered with status {response.status}; try again later")
+            raise Unreachable(f"{name} answered with status {response.status}; try again later")
         if response.status != 200:
             raise MediaError(f"{name} answered with status {response.status}, expected 200; check the address")
         if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
@@ -271,11 +271,11 @@ class HttpFetcher:
         _check_time(deadline_s)  # the end of the body may be our own hanging up
 
 
-class _Unreachable(MediaError):
+class Unreachable(MediaError):
     """A host that does not answer now: a picture fetched earlier may still be used."""
 
 
-class _Silent(_Unreachable):
+class _Silent(Unreachable):
     """A host that says nothing at all, or nothing to the end."""
 
 

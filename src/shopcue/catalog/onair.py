@@ -2,75 +2,92 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
-from shopcue.catalog.exact import THUMBNAIL_PX, picture_side_px
-from shopcue.catalog.pictures import shrink
+from shopcue.catalog.exact import picture_side_px
 from shopcue.catalog.rows import to_products
 from shopcue.catalog.snapshot import Snapshot
-from shopcue.errors import FeedError, MediaError
+from shopcue.catalog.thumbnails import decode_thumbnail
+from shopcue.errors import FeedError, StoreError
 from shopcue.records import Catalog, Gallery, Image, Indices
 
 if TYPE_CHECKING:
     from shopcue.catalog.store import CatalogStore
 
-_JPEG_QUALITY = 92
 _THREADS = 2
+_TRIES = 5
 
 
 class ShopOnAir:
-    """The gallery of a shop, kept as the shop is.
+    """The gallery of a shop, which its holder takes anew when the shop has changed.
 
-    fingerprint: of the encoder whose vectors will be searched for. picture_bytes: as in `build_gallery`; 0 keeps no
-    pictures. Raises WeightsError where the shop was embedded by another, FeedError while it holds no products.
+    gallery: as it was when it was last looked at, in the order in which its products came.
     """
 
-    def __init__(self, store: CatalogStore, shop: str, fingerprint: str, *, picture_bytes: int = 1 << 30) -> None:
-        self.shop = shop
-        self._store = store
-        self._fingerprint = fingerprint
-        self._picture_bytes = picture_bytes
-        self._version = -1
-        self._side_px = 0
-        self._stamps: Indices = np.empty(0, np.int64)
-        self._pictures: dict[int, Image] = {}  # by the stamps of their rows
-        self.refresh()
-
-    @property
-    def gallery(self) -> Gallery:
-        """The shop as it was when it was last looked at, in the order in which its products came."""
-        return self._gallery
-
-    @property
-    def version(self) -> int:
-        """The version of the shop that `gallery` shows."""
-        return self._version
+    def __init__(self, galleries: Galleries) -> None:
+        self._galleries = galleries
+        self.gallery = galleries.current()
 
     def refresh(self) -> bool:
         """Look whether the shop has changed, cheap while it has not; True: `gallery` is another now.
 
-        What has not changed is not read again. Raises as the constructor does; the gallery then stays as it was.
+        Raises WeightsError, FeedError or StoreError as `Galleries.current` does; the gallery then stays as it was.
         """
-        if self._store.version(self.shop) == self._version:
-            return False
+        latest = self._galleries.current()
+        changed = latest is not self.gallery
+        self.gallery = latest
+        return changed
+
+
+class Galleries:
+    """Makes the gallery of one shop, one for all who hold it, and makes it anew when the shop has changed.
+
+    What has not changed is not read again. fingerprint: of the encoder whose vectors will be searched for.
+    picture_bytes: as in `build_gallery`; 0 keeps no pictures. May be used by many threads.
+    """
+
+    def __init__(self, store: CatalogStore, shop: str, fingerprint: str, picture_bytes: int) -> None:
+        self.shop = shop
+        self._store = store
+        self._fingerprint = fingerprint
+        self._picture_bytes = picture_bytes
+        self._lock = threading.Lock()
+        self._version = -1
+        self._gallery: Gallery | None = None
+        self._stamps: Indices = np.empty(0, np.int64)
+        self._side_px = 0
+        self._pictures: dict[int, Image] = {}  # by the stamps of their rows
+
+    def current(self) -> Gallery:
+        """Return the gallery of the shop as it is now: the same object while nothing has changed.
+
+        Raises WeightsError where the shop was embedded by another encoder, FeedError while it holds no products.
+        """
+        with self._lock:
+            for _ in range(_TRIES):
+                version = self._store.version(self.shop)
+                if self._gallery is not None and version == self._version:
+                    return self._gallery
+                self._read()
+        raise StoreError(f"the shop {self.shop} changes faster than it can be read; try again when it is at rest")
+
+    def _read(self) -> None:
         self._store.check(self.shop, self._fingerprint)
         snapshot = self._store.snapshot(self.shop, vectors=True, whole=True)
-        if not len(snapshot) or snapshot.vectors is None:
+        if not len(snapshot):
             raise FeedError(f"the shop {self.shop} holds no products; import a feed: shopcue catalog import")
-        changed = not np.array_equal(snapshot.stamps, self._stamps)
-        if changed:
+        if self._gallery is None or not np.array_equal(snapshot.stamps, self._stamps):
             gallery = self._make_gallery(snapshot)
             if gallery is None:
-                return False  # it changed again while it was read; the next look sees that
+                return  # it changed again while it was read
             self._gallery, self._stamps = gallery, snapshot.stamps
         self._version = snapshot.version
-        return changed
 
     def _make_gallery(self, snapshot: Snapshot) -> Gallery | None:
         said = self._store.descriptions(self.shop)
@@ -94,17 +111,3 @@ class ShopOnAir:
         self._pictures = {stamp: image for stamp, image in found.items() if image is not None}
         self._side_px = side_px
         return tuple(self._pictures.values()) if len(self._pictures) == len(stamps) else None
-
-
-def encode_thumbnail(image: Image) -> bytes:
-    """Return a picture as the JPEG file that a store keeps. RGB uint8 (H, W, 3)."""
-    small = cv2.cvtColor(shrink(image, THUMBNAIL_PX), cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1])
-
-
-def decode_thumbnail(data: bytes, side_px: int) -> Image:
-    """Return the picture in a file that `encode_thumbnail` made, with sides up to side_px; raises MediaError."""
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    if image is None:
-        raise MediaError("a picture of the store is damaged; import the feed again")
-    return shrink(np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), np.uint8), side_px)

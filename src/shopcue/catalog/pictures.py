@@ -77,23 +77,36 @@ def load_picture(reference: str, folder: Path, fetch: Fetcher | None = None) -> 
     Raises UnsafeAddress for a reference that leaves the folder or the public web, MediaError for a picture that is
     missing, too large, damaged or of another format.
     """
+    return decode_picture(load_bytes(reference, folder, fetch), picture_name(reference))
+
+
+def picture_name(reference: str) -> str:
+    """Return what messages call the picture behind a feed's reference."""
+    return shown(reference if _WEB.match(reference) else PurePosixPath(reference.replace("\\", "/")).name)
+
+
+def load_bytes(reference: str, folder: Path, fetch: Fetcher | None = None) -> bytes:
+    """Return the file that a feed in `folder` refers to, at most 20 MB; raises as `load_picture` does."""
     if not _WEB.match(reference):
-        return read_picture(resolve_inside(reference, folder))
+        return _read_bytes(resolve_inside(reference, folder))
     if fetch is None:
         raise MediaError(f"{shown(reference)} is a remote picture, and remote pictures are switched off here")
-    return decode_picture(fetch.fetch(reference), shown(reference))
+    return fetch.fetch(reference)
 
 
 def read_picture(path: Path) -> Picture:
     """Return the picture in a file that the user named; raises MediaError as `load_picture` does."""
+    return decode_picture(_read_bytes(path), shown(path.name))
+
+
+def _read_bytes(path: Path) -> bytes:
     name = shown(path.name)
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
         with os.fdopen(descriptor, "rb") as file:
-            data = _bounded_bytes(file, name)
+            return _bounded_bytes(file, name)
     except OSError as error:
         raise MediaError(f"{name} cannot be read: {error.strerror or error}; expected a picture") from None
-    return decode_picture(data, name)
 
 
 def _bounded_bytes(file: IO[bytes], name: str) -> bytes:

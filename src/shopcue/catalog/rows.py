@@ -74,7 +74,7 @@ def to_table(items: Sequence[Embedded], places: Sequence[int], dim: int) -> pa.T
     """Return the rows of products. places: where in the shop each one stands."""
     rows = [(item, place, position) for item, place in zip(items, places, strict=True) for position in _positions(item)]
     products = [item.product for item, _, _ in rows]
-    vectors = np.concatenate([item.vectors for item in items]).astype(np.float32, copy=False)
+    vectors = np.concatenate([item.vectors for item in items])
     columns = {
         "product_id": pa.array([product.product_id for product in products], pa.string()),
         "position": pa.array([position for _, _, position in rows], pa.int32()),
@@ -86,11 +86,17 @@ def to_table(items: Sequence[Embedded], places: Sequence[int], dim: int) -> pa.T
         "digest": pa.array([text_digest(product) for product in products], pa.string()),
         "description": _once([(item.product.description, position) for item, _, position in rows]),
         "text": _once([(_searched(item.product), position) for item, _, position in rows]),
-        "vector": pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), dim),
+        "vector": vector_column(vectors),
         "picture": pa.array([item.pictures[position] for item, _, position in rows], pa.binary()),
         "changed_at": pa.array(np.full(len(rows), time.time())),
     }
     return pa.table(columns, schema=schema(dim))
+
+
+def vector_column(vectors: Floats) -> pa.FixedSizeListArray:
+    """Return float32 (N, D) as a column."""
+    numbers = np.ascontiguousarray(vectors, np.float32).reshape(-1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(numbers), vectors.shape[1])
 
 
 def text_digest(product: Product) -> str:

@@ -14,16 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import lancedb
 import pyarrow as pa
 from lancedb.index import FTS, Bitmap, BTree
 
 from shopcue.catalog.feeds import shown
-from shopcue.errors import ShopcueError, StoreError
+from shopcue.errors import StoreError
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SHOPS = "shops"
@@ -31,6 +32,7 @@ _SHOPS_SCHEMA = pa.schema(
     [("shop", pa.string()), ("generation", pa.int64()), ("name", pa.string()), ("fingerprint", pa.string()),
      ("dim", pa.int32()), ("changed_at", pa.float64())]
 )  # fmt: skip
+_NAMES_AT_ONCE = 1_000
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _CONFLICT = re.compile(r"conflict|concurrent|retry|contention", re.IGNORECASE)
 
@@ -86,7 +88,7 @@ class Shelves:
         row = {name: [getattr(shelf, name)] for name in Shelf.__slots__} | {"changed_at": [time.time()]}
         rows = pa.table(row, schema=_SHOPS_SCHEMA)
         merge = self._shops.merge_insert("shop").when_matched_update_all().when_not_matched_insert_all()
-        self.write(lambda: merge.execute(rows))
+        self.write(merge.execute, rows)
 
     def table(self, name: str) -> Any:
         """Return an open table."""
@@ -115,24 +117,32 @@ class Shelves:
             self._tables[name] = self.write(make)
             return self._tables[name]
 
-    def drop_table(self, name: str) -> None:
-        """Delete a table and its files; one that is not there is left alone."""
-        with self._lock:
-            self._tables.pop(name, None)
+    def drop_tables(self, shop: str, *, but: str = "") -> None:
+        """Delete the tables of a shop and their files, left-overs of broken off work among them; all but one."""
         with self._blamed():
-            self._connection.drop_table(name, ignore_missing=True)
+            names = [name for name in self._names() if name.startswith(f"{shop}.") and name != but]
+            for name in names:
+                with self._lock:
+                    self._tables.pop(name, None)
+                self._connection.drop_table(name, ignore_missing=True)
 
-    def write(self, work: Callable[[], T]) -> T:
+    def _names(self) -> list[str]:
+        names: list[str] = []
+        while some := self._connection.table_names(names[-1] if names else None, limit=_NAMES_AT_ONCE):
+            names += some
+        return names
+
+    def write(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
         """Do a write, again while other writers are in its way. Raises StoreError."""
         for pause_s in _PAUSES_S:
             try:
-                return work()
+                return work(*arguments, **options)
             except (OSError, RuntimeError, ValueError) as error:
-                if isinstance(error, ShopcueError) or not _CONFLICT.search(str(error)):
+                if not _CONFLICT.search(str(error)):
                     break
             time.sleep(pause_s)
         with self._blamed():
-            return work()
+            return work(*arguments, **options)
 
     def read(self, work: Callable[[], T]) -> T:
         """Do a read, again where tables were moved or swept away under it. Raises StoreError."""

@@ -12,19 +12,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 from lancedb.expr import col
 
-from shopcue.catalog.feeds import shown
-from shopcue.catalog.onair import ShopOnAir
+from shopcue.catalog.exact import Progress
+from shopcue.catalog.feeds import revised, shown
+from shopcue.catalog.onair import Galleries, ShopOnAir
 from shopcue.catalog.queries import nearest, read_descriptions, read_pictures, read_rows, with_vectors, worded
+from shopcue.catalog.reindexing import reindex
 from shopcue.catalog.rows import LIGHT, Embedded, schema, to_embedded, to_products, to_table
 from shopcue.catalog.shelves import Shelf, Shelves, check_shop
 from shopcue.catalog.snapshot import Snapshot, Wanted
 from shopcue.errors import RecordError, StoreError, WeightsError
+from shopcue.models.image import ImageEncoder
 from shopcue.records import Floats, Gallery, Product
 
 T = TypeVar("T")
@@ -76,6 +79,7 @@ class CatalogStore:
         self._lock = threading.Lock()
         self._busy: dict[str, threading.Lock] = {}
         self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
+        self._galleries: WeakValueDictionary[tuple[str, str, int], Galleries] = WeakValueDictionary()
 
     # ---- shops ---------------------------------------------------------------------------------------------------
 
@@ -114,7 +118,7 @@ class CatalogStore:
         """Delete a shop and all that is its; one that is not there is left alone."""
         if shelf := self.shelf(shop):
             self._shelves.put(replace(shelf, generation=shelf.generation + 1, name=""))
-            self._shelves.drop_table(shelf.name)
+            self._shelves.drop_tables(shop)
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -129,26 +133,53 @@ class CatalogStore:
         dims = {item.vectors.shape[1] for item in items}
         if len(dims) != 1:
             raise RecordError(f"the vectors have {sorted(dims)} numbers, expected those of one encoder")
-        self._write(self._open_shelf(shop, fingerprint, dims.pop()), items)
+        dim = dims.pop()
+        self._settled(shop, lambda: self._open_shelf(shop, fingerprint, dim), lambda shelf: self._write(shelf, items))
+
+    def revise(self, shop: str, product_id: str, texts: Mapping[str, str]) -> Product | None:
+        """Change some of what a product says, and return it as it is then; None where it is not there.
+
+        texts: by the names of the fields of `Product`. Raises FeedError for what a feed may not say either.
+        """
+
+        def change(shelf: Shelf) -> Product | None:
+            for item in self.embedded(shop, [product_id]):
+                product = revised(item.product, texts)
+                if product != item.product:
+                    self._write(shelf, [replace(item, product=product)])
+                return product
+            return None
+
+        return self._settled(shop, lambda: self.shelf(shop), change)
 
     def delete(self, shop: str, product_ids: Collection[str]) -> int:
         """Delete products and return how many of them were there."""
         there = self.snapshot(shop).index
         ids = [product_id for product_id in dict.fromkeys(product_ids) if product_id in there]
-        shelf = self.shelf(shop)
-        if shelf is None or not ids:
-            return 0
-        table, condition = self._shelves.table(shelf.name), col("product_id").isin(ids)
-        self._shelves.write(lambda: table.delete(condition))
+        if ids:
+            condition = col("product_id").isin(ids)
+            self._settled(
+                shop,
+                lambda: self.shelf(shop),
+                lambda shelf: self._shelves.write(self._shelves.table(shelf.name).delete, condition),
+            )
         return len(ids)
+
+    def reindex(
+        self,
+        shop: str,
+        encoder: ImageEncoder,
+        progress: Progress | None = None,
+    ) -> None:
+        """Embed all pictures of a shop anew by another encoder: see `reindexing.reindex`."""
+        if shelf := self.shelf(shop):
+            reindex(self._shelves, shelf, encoder, progress)
 
     def optimize(self, shop: str | None = None) -> None:
         """Compact the files of a shop, or of all, bring its indices up to date, and drop versions an hour old."""
         for name in (shop,) if shop is not None else self.shops():
             if shelf := self.shelf(name):
-                self._shelves.write(
-                    partial(self._shelves.table(shelf.name).optimize, cleanup_older_than=_KEEP_VERSIONS)
-                )
+                self._shelves.write(self._shelves.table(shelf.name).optimize, cleanup_older_than=_KEEP_VERSIONS)
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -223,8 +254,24 @@ class CatalogStore:
         return ranked[0] if len(ranked) == 1 else _fuse(ranked)[:k]
 
     def gallery(self, shop: str, fingerprint: str, *, picture_bytes: int = 1 << 30) -> Gallery:
-        """Return a shop as one exact matrix in memory: see `ShopOnAir`, which also follows its changes."""
-        return ShopOnAir(self, shop, fingerprint, picture_bytes=picture_bytes).gallery
+        """Return a shop as one exact matrix in memory, the same as `build_gallery` makes of its feed.
+
+        fingerprint: of the encoder whose vectors will be searched for. picture_bytes: as in `build_gallery`. Raises
+        WeightsError where the shop was embedded by another, FeedError while it holds no products.
+        """
+        return self.on_air(shop, fingerprint, picture_bytes=picture_bytes).gallery
+
+    def on_air(self, shop: str, fingerprint: str, *, picture_bytes: int = 1 << 30) -> ShopOnAir:
+        """Return the gallery of a shop in a form that follows its changes; raises as `gallery` does.
+
+        All that ask for the same shop share its memory.
+        """
+        key = (check_shop(shop), fingerprint, picture_bytes)
+        with self._lock:
+            galleries = self._galleries.get(key)
+            if galleries is None:
+                galleries = self._galleries[key] = Galleries(self, *key)
+        return ShopOnAir(galleries)
 
     def descriptions(self, shop: str) -> dict[str, str]:
         """Return what the products say at length, by product; those that say nothing are left out."""
@@ -258,6 +305,14 @@ class CatalogStore:
         self._shelves.put(shelf)
         return shelf
 
+    def _settled(self, shop: str, place: Callable[[], Shelf | None], write: Callable[[Shelf], T]) -> T | None:
+        """Write where a shop is, again if it moved to another table meanwhile; None where it holds nothing."""
+        while shelf := place():
+            done = write(shelf)
+            if self.shelf(shop) in (shelf, None):
+                return done
+        return None
+
     def _write(self, shelf: Shelf, items: Sequence[Embedded]) -> None:
         snapshot = self.snapshot(shelf.shop)
         taken = np.asarray(snapshot.products["place"], np.int64)
@@ -273,7 +328,7 @@ class CatalogStore:
             .when_not_matched_insert_all()
             .when_not_matched_by_source_delete(col("product_id").isin(ids))  # the pictures that a product has no more
         )
-        self._shelves.write(lambda: merge.execute(rows))
+        self._shelves.write(merge.execute, rows)
 
     def _refreshed(self, shop: str, vectors: bool, whole: bool) -> Snapshot:
         version, shelf = self.version(shop), self.shelf(shop)
@@ -285,7 +340,11 @@ class CatalogStore:
         snapshot = known
         if snapshot is None or snapshot.version != version:
             snapshot = Snapshot.of(version, table.search().select(list(LIGHT)).to_arrow())
-            if known is not None and known.vectors is not None and known.vectors.shape[1] == shelf.dim:
+            if (
+                known is not None
+                and known.vectors is not None
+                and known.version >> _GENERATION_BITS == shelf.generation
+            ):
                 snapshot = with_vectors(table, snapshot, shelf.dim, known)
         fits = whole or snapshot.rows.num_rows * shelf.dim * 4 <= self._vector_bytes
         if vectors and snapshot.vectors is None and fits:
