@@ -1,0 +1,203 @@
+"""The live streams of a server: those that are wanted run, and what they find is written down as it is found."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from shopcue.announcing import Announcement
+from shopcue.database import focuses, videos, words
+from shopcue.database.tables import Video
+from shopcue.engine import State, Stream
+from shopcue.errors import MediaError, Missing, ShopcueError
+from shopcue.records import Comment, Utterance
+from shopcue.server.work.place import Place
+from shopcue.sources.live import NetworkStream, PacedFile, Source
+from shopcue.trace import TraceFiles
+
+_log = logging.getLogger(__name__)
+
+RECORDING = "recording:"
+"""The address of a stream that plays a recording of the same shop as if it were live: `recording:<video_id>`."""
+
+_LOOK_EVERY_S = 0.5
+_CLOCK_EVERY_S = 2.0  # so often it is written down how far a stream is
+_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 120.0
+
+
+def follow_streams(place: Place, leaving: threading.Event) -> None:
+    """Start the streams that are wanted and stop those that are not, until `leaving` is set."""
+    looking = threading.Lock()
+    running: dict[str, _OnAir] = {}
+    while not leaving.is_set():
+        try:
+            with place.database.read() as session:
+                wanted = {video.video_id: video for video in videos.wanted_streams(session)}
+        except SQLAlchemyError as error:
+            _log.warning("the database does not answer (%s); the streams go on", error)
+            leaving.wait(_PAUSE_S)
+            continue
+        for video_id in running.keys() - wanted.keys():
+            running.pop(video_id).stop()
+        for video_id, video in wanted.items():
+            running.setdefault(video_id, _OnAir(video_id, place, looking)).look_after(video)
+        leaving.wait(_LOOK_EVERY_S)
+    # They are still wanted: whoever starts next goes on with them.
+    for on_air in running.values():
+        on_air.leave()
+
+
+class _OnAir:
+    """A stream that is wanted: started, and started again when it fails."""
+
+    def __init__(self, video_id: str, place: Place, looking: threading.Lock) -> None:
+        self._video_id, self._place, self._looking = video_id, place, looking
+        self._stream: Stream | None = None
+        self._sink: _Sink | None = None
+        self._due_s, self._pause_s = 0.0, _PAUSE_S
+
+    def look_after(self, video: Video) -> None:
+        """Start the stream if it does not run and its time has come."""
+        if self._stream is not None and self._stream.alive:
+            return
+        if self._stream is not None:
+            self._stream, failed = None, video.state == "failed"
+            if not failed:  # a file that was played to its end
+                self._change(wanted=False, state="stopped")
+                return
+            self._due_s = time.monotonic() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+        if time.monotonic() >= self._due_s:
+            self._start(video)
+
+    def stop(self) -> None:
+        """End the stream for good: nobody wants it any more."""
+        if self._stream is not None:
+            threading.Thread(target=self._stream.stop, name="shopcue-stop", daemon=True).start()
+        else:
+            self._change(state="stopped", error="")
+
+    def leave(self) -> None:
+        """End the stream because this process ends."""
+        if self._stream is not None and self._sink is not None:
+            self._sink.leaving = True
+            self._stream.stop(patience_s=3.0)
+
+    def _start(self, video: Video) -> None:
+        try:
+            method = self._place.method("auto")
+            shop = self._place.store.on_air(video.shop, method.encoder.fingerprint)
+            source = _source(video, self._place)
+            first_s = self._go_on(video)
+        except ShopcueError as error:
+            self._change(state="failed", error=str(error))
+            self._due_s = time.monotonic() + self._pause_s
+            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            return
+        trace = TraceFiles(self._place.settings.video_folder(video.video_id) / "trace")
+        self._sink = _Sink(self._place, video)
+        self._stream = Stream(source, shop, method, self._sink, looking=self._looking, trace=trace, first_s=first_s)
+        self._sink.stream = self._stream
+        self._stream.start()
+
+    def _go_on(self, video: Video) -> float:
+        """Return the time of the stream at which it starts, and end what an earlier process left open.
+
+        A stream that was cut off has gone on meanwhile; one that was stopped has not.
+        """
+        reached_s = video.duration_s or 0.0
+        with self._place.database.write() as session:
+            focuses.close_open_focuses(session, video.video_id, reached_s)
+        if video.state in videos.LIVE_STATES:
+            return reached_s + max(0.0, time.time() - video.updated_at)
+        return reached_s
+
+    def _change(self, **fields: object) -> None:
+        try:
+            with self._place.database.write() as session:
+                videos.change_video(session, self._video_id, **fields)
+        except Missing:
+            _log.info("the stream %s was deleted", self._video_id)
+
+
+@dataclass
+class _Sink:
+    """Writes down what one stream tells, each piece with its event, and reads what viewers write about it.
+
+    leaving: set when the process ends and the stream does not.
+    """
+
+    place: Place
+    video: Video
+    stream: Stream | None = None
+    leaving: bool = False
+    _focus_ids: dict[int, str] = field(default_factory=dict)
+    _last_comment: int | None = None
+    _clock_s: float = 0.0
+
+    def announce(self, news: Sequence[Announcement], now_s: float) -> None:
+        """Write the news, and from time to time how far the stream is, in one transaction."""
+        tick = time.monotonic() - self._clock_s > _CLOCK_EVERY_S
+        if not (news or tick):
+            return
+        with self.place.database.write() as session:
+            video = videos.get_video(session, self.video.video_id)
+            for each in news:
+                self._write(session, video, each, now_s)
+            if tick:
+                self._clock_s = time.monotonic()
+                width, height = self.stream.size if self.stream else (None, None)
+                videos.change_video(session, video.video_id, duration_s=now_s, width=width, height=height)
+
+    def state(self, state: State, problem: str) -> None:
+        """Write the state of the stream."""
+        if self.leaving:
+            return
+        with self.place.database.write() as session:
+            videos.change_video(session, self.video.video_id, state=state, error=problem)
+
+    def words(self) -> Iterable[Utterance | Comment]:
+        """Return the comments that came since the last call; those of before the stream started do not count."""
+        with self.place.database.read() as session:
+            if self._last_comment is None:
+                self._last_comment = words.last_comment(session, self.video.video_id)
+            found = words.comments_after(session, self.video.video_id, self._last_comment)
+        if found:
+            self._last_comment = found[-1][0]
+        return [comment for _, comment in found]
+
+    def _write(self, session: Session, video: Video, news: Announcement, now_s: float) -> None:
+        titles = self.stream.titles if self.stream else {}
+        focus_id = self._focus_ids.get(news.number)
+        if focus_id is None or news.kind == "open":
+            row = focuses.save_open(session, video, news.focus, None, now_s, titles)
+            self._focus_ids[news.number] = row.focus_id
+        elif news.kind == "update":
+            focuses.save_open(session, video, news.focus, focus_id, now_s, titles)
+        elif news.kind == "close":
+            focuses.close_focus(session, focus_id, news.focus, now_s, titles)
+        elif news.kind == "withdraw":
+            focuses.revise_focus(session, self._focus_ids.pop(news.number), None, now_s)
+        elif news.kind == "revise":
+            focuses.revise_focus(session, focus_id, news.focus, now_s, titles)
+        else:
+            focuses.settle_focus(session, self._focus_ids.pop(news.number), news.focus, titles)
+
+
+def _source(video: Video, place: Place) -> Source:
+    if not video.source.startswith(RECORDING):
+        return NetworkStream(video.source, private=place.settings.allow_private)
+    recording = video.source.removeprefix(RECORDING)
+    with place.database.read() as session:
+        shop = videos.get_video(session, recording).shop
+    path = place.settings.media_file(recording)
+    if path is None or shop != video.shop:
+        raise MediaError(f"the shop has no recording {recording} to play; give the id of one that was uploaded")
+    return PacedFile(path)
