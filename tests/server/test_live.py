@@ -20,7 +20,7 @@ from sqlalchemy import delete
 from shopcue.database import Database, open_database
 from shopcue.database.events import add_event
 from shopcue.database.tables import Event
-from shopcue.server.live import EventHub, Follower, Message, Scope
+from shopcue.server.live import EventHub, Follower, Message, Scope, event_fields
 from shopcue.server.problems import TooMany
 
 TYPES = ("focus.open", "focus.close", "job.update")
@@ -39,12 +39,11 @@ def tell(database: Database, count: int = 1, shop: str = "s", video_id: str | No
             add_event(session, type, shop, video_id, data={"n": number, "secret": "x"})
 
 
-def public(event: Event) -> dict[str, Any] | None:
+def public(event: Event) -> Message | None:
     """A form for everyone that keeps one type and drops the secret."""
     if event.type != "focus.open":
         return None
-    keys = ("event_id", "type", "shop", "video_id")
-    return {**{key: getattr(event, key) for key in keys}, "data": {"n": event.data["n"]}}
+    return Message.of({**event_fields(event), "data": {"n": event.data["n"]}})
 
 
 @asynccontextmanager
@@ -298,7 +297,7 @@ def test_trouble_with_the_database_and_an_event_that_cannot_be_told_stop_nobody(
                 raise OSError("the database is away")
             return await super()._read_on()
 
-    def choosy(event: Event) -> dict[str, Any] | None:
+    def choosy(event: Event) -> Message | None:
         if event.event_id == 2:
             raise KeyError("title")
         return public(event)

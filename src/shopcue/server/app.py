@@ -8,24 +8,24 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 
 import shopcue
+from shopcue.server import pages
 from shopcue.server.api import ROUTERS
+from shopcue.server.cross_origin import OpenToAll
 from shopcue.server.live import EventHub
 from shopcue.server.metrics import RequestTimes
 from shopcue.server.problems import answer_problems
+from shopcue.server.published import Showcase
 from shopcue.server.security import BodyLimit, SecurityHeaders
 from shopcue.server.services import Services
 
 
-def _untold(_: object) -> None:
-    return None
-
-
 def create_app(parts: Services) -> FastAPI:
     """Return the application of a server; while it runs, `app.state.hub` tells the live events."""
+    showcase = Showcase(parts)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with EventHub(parts.database, _untold).running() as hub:
+        async with EventHub(parts.database, showcase.message).running() as hub:
             app.state.hub = hub
             yield
 
@@ -39,10 +39,12 @@ def create_app(parts: Services) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.services = parts
-    for router in ROUTERS:
+    app.state.services, app.state.showcase = parts, showcase
+    for router in (*ROUTERS, pages.router):
         app.include_router(router)
+    app.mount("/static", pages.Files(), name="static")
     answer_problems(app)
+    app.add_middleware(OpenToAll)
     app.add_middleware(BodyLimit, most_bytes=parts.settings.body_bytes)
     app.add_middleware(RequestTimes, metrics=parts.metrics)
     app.add_middleware(SecurityHeaders)

@@ -31,9 +31,6 @@ _BATCH: Final = 500
 _TROUBLE_S: Final = 1.0
 _CROWDED_S: Final = 10.0
 
-Form = Callable[[Event], Mapping[str, Any] | None]
-"""What followers are told of an event, as JSON; None where it is not for them."""
-
 _T = TypeVar("_T")
 
 
@@ -60,7 +57,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event as it is sent. text: JSON, for WebSocket. sse: the same as bytes of an event stream."""
+    """An event as it is sent. text: JSON, for WebSocket. sse: the same as bytes of an event stream.
+
+    ends: whether there is nothing more to follow of its video.
+    """
 
     event_id: int
     type: str
@@ -68,18 +68,28 @@ class Message:
     video_id: str | None
     text: str
     sse: bytes
+    ends: bool = False
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Self:
-        """Return the message that says `told`, which has the keys of `full_form`."""
+    def of(cls, told: Mapping[str, Any], *, ends: bool = False) -> Self:
+        """Return the message that says `told`, which has the keys of `event_fields`."""
         text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         event_id, kind = int(told["event_id"]), str(told["type"])
         sse = f"id: {event_id}\nevent: {kind}\ndata: {text}\n\n".encode(errors="replace")
-        return cls(event_id, kind, told["shop"], told["video_id"], text, sse)
+        return cls(event_id, kind, told["shop"], told["video_id"], text, sse, ends)
 
 
-def full_form(event: Event) -> dict[str, Any]:
-    """Return all of an event, as its readers know it."""
+Form = Callable[[Event], Message | None]
+"""What followers are told of an event; None where it is not for them."""
+
+
+def full_form(event: Event) -> Message:
+    """Return what those may be told of an event who may see all that is the shop's."""
+    return Message.of(event_fields(event), ends=bool(event.data.get("deleted")))
+
+
+def event_fields(event: Event) -> dict[str, Any]:
+    """Return an event as JSON."""
     return {
         "event_id": event.event_id,
         "type": event.type,
@@ -273,11 +283,12 @@ def _messages(events: Sequence[Event], form: Form) -> list[Message]:
     messages = []
     for event in events:
         try:
-            told = form(event)
-            if told is not None:
-                messages.append(Message.of(told))
+            message = form(event)
         except Exception:
             _LOG.exception("the event %s cannot be told", event.event_id)
+            continue
+        if message is not None:
+            messages.append(message)
     return messages
 
 

@@ -6,17 +6,22 @@ from fastapi import APIRouter
 
 from shopcue.server.api import (
     events,
+    focuses,
     imports,
     jobs,
     media,
     products,
+    public,
+    reviews,
     session,
     shops,
     streams,
     system,
     tokens,
+    trace,
     uploads,
     videos,
+    webhooks,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -32,5 +37,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     streams.router,
     jobs.router,
     events.router,
+    focuses.router,
+    reviews.router,
+    trace.router,
+    webhooks.router,
+    public.router,
 )
 """In the order in which they are asked: the first route that fits answers."""

@@ -21,7 +21,7 @@ from starlette.websockets import WebSocketDisconnect
 from shopcue.errors import ShopcueError
 from shopcue.server.auth import authenticate, readable_shop, readable_video
 from shopcue.server.live import EventHub, Message, Scope
-from shopcue.server.problems import Refused, problem, refusals, status_of
+from shopcue.server.problems import READS, Refused, problem, status_of
 from shopcue.server.services import services
 
 router = APIRouter(tags=["events"])
@@ -55,23 +55,31 @@ class Watch:
     allowed: Callable[[], bool]
 
     async def tell(self, send: Callable[[list[Message], int], Awaitable[None]]) -> bool:
-        """Send batches with the id that they reach, the first one empty; return whether it ended on our side.
+        """Send batches with the id that they reach, the first one empty; return whether it may go on elsewhere.
 
-        Raises TimeoutError when one batch is not taken in `_SEND_S` seconds.
+        Ends when the hub is closed, when the video is gone, or when it is no longer allowed. Raises TimeoutError when
+        one batch is not taken in `_SEND_S` seconds.
         """
         async with self.hub.follow(self.scope, self.after) as follower:
             checked_s = time.monotonic()
             batch: list[Message] | None = []
             while batch is not None:
-                due = time.monotonic() - checked_s >= _CHECK_S or any(each.type == "video.update" for each in batch)
-                if due:
+                if time.monotonic() - checked_s >= _CHECK_S:
                     if not await to_thread.run_sync(self.allowed):
                         return False
                     checked_s = time.monotonic()
+                batch, gone = self._until_gone(batch)
                 async with asyncio.timeout(_SEND_S):
                     await send(batch, follower.position)
+                if gone:
+                    return False
                 batch = await follower.next()
         return True
+
+    def _until_gone(self, batch: list[Message]) -> tuple[list[Message], bool]:
+        """Return messages up to the one that says that the video is gone, and whether there is one."""
+        ends = next((n for n, each in enumerate(batch, 1) if each.ends), None) if self.scope.video_id else None
+        return batch[:ends], ends is not None
 
 
 class EventStream(Response):
@@ -203,25 +211,21 @@ def watch(
 
 # ---- routes -----------------------------------------------------------------------------------------------------
 
-STREAM: Final[dict[str, Any]] = {
-    "response_class": Response,
-    "responses": {
-        200: {
-            "description": "Events as they happen, and a comment every 15 seconds; it does not end by itself.",
-            "content": {EventStream.media_type: {"schema": {"type": "string"}}},
-        },
-        **refusals(401, 404, 422, 429),
-    },
+STREAM: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "Events as they happen, and a comment every 15 seconds; it does not end by itself.",
+        "content": {EventStream.media_type: {"schema": {"type": "string"}}},
+    }
 }
 
 
-@router.get("/api/videos/{video_id}/events", summary="Follow a video", **STREAM)
+@router.get("/api/videos/{video_id}/events", response_class=Response, responses=STREAM | READS)
 def follow_video(watch: Annotated[Watch, Depends(watch_video)]) -> Response:
     """Tell the events of a video from now on, or from after the event that is named."""
     return EventStream(watch)
 
 
-@router.get("/api/shops/{shop}/events", summary="Follow a shop", **STREAM)
+@router.get("/api/shops/{shop}/events", response_class=Response, responses=STREAM | READS)
 def follow_shop(watch: Annotated[Watch, Depends(watch_shop)]) -> Response:
     """Tell the events of a shop from now on, or from after the event that is named."""
     return EventStream(watch)

@@ -1,0 +1,106 @@
+"""What needs no token: published videos, their media, products and live events; open to the pages of every site."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request, Response
+from starlette.requests import HTTPConnection
+from starlette.responses import FileResponse
+
+from shopcue.errors import Missing, StoreError
+from shopcue.server.api.events import STREAM, After, EventStream, LastEventId, Watch, watch
+from shopcue.server.auth import Parts
+from shopcue.server.live import Scope
+from shopcue.server.problems import refusals
+from shopcue.server.published import Showcase, published_video
+from shopcue.server.schemas.public import PublicVideo
+from shopcue.server.schemas.shapes import Identity
+from shopcue.server.services import services
+
+router = APIRouter(prefix="/api/public/videos/{video_id}", tags=["public"])
+
+_PICTURE_S: Final = 300
+_READS: Final = refusals(404, 422)
+
+
+def showcase(connection: HTTPConnection) -> Showcase:
+    """Return what puts together the public documents of the server that a request came to."""
+    found = connection.app.state.showcase
+    assert isinstance(found, Showcase)
+    return found
+
+
+Shown = Annotated[Showcase, Depends(showcase)]
+
+
+def _media(kind: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}, **_READS}
+
+
+@router.get("", responses=_READS)
+def show(video_id: Identity, shown: Shown) -> PublicVideo:
+    """Show a published video with its focuses and products."""
+    return shown.document(video_id)
+
+
+@router.get("/media", response_class=Response, responses=_media("video/*"))
+def play(video_id: Identity, parts: Parts) -> FileResponse:
+    """Give a published video's media; a part of it where the request names a Range."""
+    with parts.database.read() as session:
+        published_video(session, video_id)
+    path = parts.settings.media_file(video_id)
+    if path is None:
+        raise Missing(f"the video {video_id!r} has no media here")
+    return FileResponse(path, headers={"Cache-Control": "public, max-age=3600"})
+
+
+@router.get("/poster", response_class=Response, responses=_media("image/jpeg"))
+def show_poster(video_id: Identity, parts: Parts) -> FileResponse:
+    """Give the picture that stands for a published video."""
+    with parts.database.read() as session:
+        published_video(session, video_id)
+    path = parts.settings.poster_file(video_id)
+    if not path.is_file():
+        raise Missing(f"the video {video_id!r} has no poster (yet)")
+    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={_PICTURE_S}"})
+
+
+@router.get(
+    "/products/{product_id:path}/picture",
+    response_class=Response,
+    responses={304: {"description": "It is what If-None-Match names."}, **_media("image/jpeg")},
+)
+def show_picture(video_id: Identity, product_id: str, request: Request, parts: Parts, shown: Shown) -> Response:
+    """Give the first picture of a product that a published video shows, or that is recommended beside it."""
+    with parts.database.read() as session:
+        video = published_video(session, video_id)
+        shown.check_product(session, video, product_id)
+    try:
+        data = parts.store.picture(video.shop, product_id, 0)
+    except StoreError as error:
+        raise Missing(str(error)) from None
+    tag = f'"{sha256(data).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": f"public, max-age={_PICTURE_S}"}
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def watch_published(
+    connection: HTTPConnection, video_id: Identity, after: After = None, last_event_id: LastEventId = None
+) -> Watch:
+    """Return what everyone may follow of a video; raises Missing unless it is published."""
+
+    def check() -> None:
+        with services(connection).database.read() as session:
+            published_video(session, video_id)
+
+    return watch(connection, check, Scope(video_id=video_id, public=True), after, last_event_id)
+
+
+@router.get("/events", response_class=Response, responses=STREAM | refusals(404, 422, 429))
+def follow(watch: Annotated[Watch, Depends(watch_published)]) -> Response:
+    """Tell what changes of a published video: its focuses with their products, and whether it is on."""
+    return EventStream(watch)
