@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from itertools import islice
 from math import isqrt
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -25,6 +26,9 @@ BATCH = 16
 THUMBNAIL_PX = 480
 _SIDES_PX = (THUMBNAIL_PX, 400, 320, 256, 200, 160, 128)  # few, so that one product more seldom changes them all
 _CHUNK_FLOATS = 1 << 24
+
+W = TypeVar("W")
+L = TypeVar("L")
 
 Progress = Callable[[int, int], None]
 """Takes how many pictures are done, and of how many."""
@@ -70,7 +74,9 @@ def build_gallery(
     side_px = picture_side_px(total, picture_bytes)
     done = _Pictures()
     count = 0
-    for batch in _batches(_load_all(feed, fetcher, threads), BATCH):
+    wanted = ((i, reference) for i, product in enumerate(feed.products) for reference in product.images)
+    loaded = load_ahead(lambda place: _load(*place, feed.folder, fetcher), wanted, threads)
+    for batch in in_batches(loaded, BATCH):
         _embed(batch, encoder, cache or EmbeddingCache(None), done, side_px)
         count += len(batch)
         if progress is not None:
@@ -90,14 +96,13 @@ def picture_side_px(count: int, picture_bytes: int) -> int:
 # ---- building ----------------------------------------------------------------------------------------------------
 
 
-def _load_all(feed: Feed, fetcher: Fetcher | None, threads: int) -> Iterator[_Loaded]:
-    """Yield every picture in the order of the feed, loaded a few ahead."""
-    wanted = ((i, reference) for i, product in enumerate(feed.products) for reference in product.images)
+def load_ahead(load: Callable[[W], L], wanted: Iterable[W], threads: int) -> Iterator[L]:
+    """Yield what `load` makes of each thing that is wanted, in order, made a few ahead by `threads` threads."""
     with ThreadPoolExecutor(threads, "picture") as pool:
-        ahead: deque[Future[_Loaded]] = deque()
+        ahead: deque[Future[L]] = deque()
         try:
-            for place in wanted:
-                ahead.append(pool.submit(_load, *place, feed.folder, fetcher))
+            for each in wanted:
+                ahead.append(pool.submit(load, each))
                 if len(ahead) > 2 * threads:
                     yield ahead.popleft().result()
             while ahead:
@@ -107,22 +112,48 @@ def _load_all(feed: Feed, fetcher: Fetcher | None, threads: int) -> Iterator[_Lo
                 future.cancel()
 
 
+def embed_images(images: Mapping[Key, Image], encoder: ImageEncoder, cache: EmbeddingCache) -> dict[Key, Floats]:
+    """Return the vectors of pictures, float32 (D,); the encoder sees only those that the cache has not."""
+    known = {key: vector for key, vector in cache.get_many(images).items() if len(vector) == encoder.dim}
+    lacking = [key for key in images if key not in known]
+    if lacking:
+        made = dict(zip(lacking, encoder.encode([images[key] for key in lacking]), strict=True))
+        cache.put_many(made)
+        known.update(made)
+    return known
+
+
+def judge_pictures(line: ItemReport, count: int, problems: Sequence[str], *, usable: bool) -> ItemReport:
+    """Return the report line of an item whose pictures have been looked at.
+
+    line: as the feed has it. count: how many pictures it names; problems: why some cannot be used; usable: one can.
+    """
+    if line.status == "refused" or not problems:
+        return line
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if not usable:
+        return replace(line, status="refused", reason=f"no usable picture: {problems[0]}{more}")
+    left_out = f"{len(problems)} of {count} pictures left out: {problems[0]}{more}"
+    return replace(line, status="partial", reason="; ".join(filter(None, (line.reason, left_out))))
+
+
 def _load(product: int, reference: str, folder: Path, fetcher: Fetcher | None) -> _Loaded:
     try:
         picture = load_picture(reference, folder, fetcher)
     except ShopcueError as error:
         return _Loaded(product, None, "", str(error))
     image = np.ascontiguousarray(trim_margins(picture.image))
-    return _Loaded(product, image, _content(image))
+    return _Loaded(product, image, pixels_name(image))
 
 
-def _content(image: Image) -> str:
+def pixels_name(image: Image) -> str:
     """Name the pixels that an encoder sees: no change of how they are prepared can bring back an old vector."""
     return f"{image.shape[1]}x{image.shape[0]}-{sha256(image.data).hexdigest()}"
 
 
-def _batches(loaded: Iterator[_Loaded], size: int) -> Iterator[list[_Loaded]]:
-    while batch := list(islice(loaded, size)):
+def in_batches(things: Iterator[L], size: int) -> Iterator[list[L]]:
+    """Yield things in lists of `size`, the last one shorter."""
+    while batch := list(islice(things, size)):
         yield batch
 
 
@@ -134,12 +165,7 @@ def _embed(batch: list[_Loaded], encoder: ImageEncoder, cache: EmbeddingCache, d
             done.problems.setdefault(each.product, []).append(each.problem)
         else:
             images.setdefault((each.content, encoder.fingerprint), each.image)
-    known = {key: vector for key, vector in cache.get_many(images).items() if len(vector) == encoder.dim}
-    lacking = [key for key in images if key not in known]
-    if lacking:
-        made = dict(zip(lacking, encoder.encode([images[key] for key in lacking]), strict=True))
-        cache.put_many(made)
-        known.update(made)
+    known = embed_images(images, encoder, cache)
     for each in batch:
         if each.image is not None:
             done.owner.append(each.product)
@@ -165,16 +191,11 @@ def _report(feed: Feed, done: _Pictures) -> tuple[ItemReport, ...]:
     usable = set(done.owner)
 
     def line(item: ItemReport) -> ItemReport:
-        place = position.get(item.product_id, -1)
-        problems = done.problems.get(place)
-        if item.status == "refused" or not problems:
+        place = position.get(item.product_id)
+        if place is None:
             return item
-        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-        if place not in usable:
-            return ItemReport(item.row, item.product_id, "refused", f"no usable picture: {problems[0]}{more}")
-        count = f"{len(problems)} of {len(feed.products[place].images)} pictures left out"
-        reason = "; ".join(filter(None, (item.reason, f"{count}: {problems[0]}{more}")))
-        return ItemReport(item.row, item.product_id, "partial", reason)
+        count = len(feed.products[place].images)
+        return judge_pictures(item, count, done.problems.get(place, ()), usable=place in usable)
 
     return tuple(line(item) for item in feed.report)
 

@@ -112,7 +112,7 @@ def to_products(rows: pa.Table) -> tuple[Product, ...]:
     """
     columns = rows.to_pydict()
     starts = [i for i, position in enumerate(columns["position"]) if position == 0]
-    ends = [*starts[1:], rows.num_rows]
+    ends = [*starts[1:], rows.num_rows][: len(starts)]
     return tuple(
         Product(
             product_id=columns["product_id"][start],
