@@ -141,10 +141,11 @@ class Stream:
             if self._trace is not None:
                 self._trace.finish()
             self._sink.state("failed" if self._problem else "stopped", self._problem)
+        except ShopcueError as error:
+            self._sink.state("failed", str(error))
         except Exception as error:  # a fault of ours ends this stream and no other
             _log.exception("a stream ended by a fault of ours")
-            problem = str(error) if isinstance(error, ShopcueError) else f"a fault of ours: {type(error).__name__}"
-            self._sink.state("failed", problem)
+            self._sink.state("failed", f"a fault of ours: {type(error).__name__}")
         finally:
             self._stopping.set()
             self._frames.close()

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -157,10 +158,10 @@ class _Sink:
                 videos.change_video(session, video.video_id, duration_s=now_s, width=width, height=height)
 
     def state(self, state: State, problem: str) -> None:
-        """Write the state of the stream."""
+        """Write the state of the stream; one that was deleted has none."""
         if self.leaving:
             return
-        with self.place.database.write() as session:
+        with suppress(Missing), self.place.database.write() as session:
             videos.change_video(session, self.video.video_id, state=state, error=problem)
 
     def words(self) -> Iterable[Utterance | Comment]:

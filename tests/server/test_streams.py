@@ -1,0 +1,198 @@
+"""A recording plays as a live stream: what the worker writes down, and what becomes of it when it is cut off."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="needs the extra `server`")
+pytest.importorskip("lancedb", reason="needs the extra `store`")
+
+from shopcue.catalog.exact import build_gallery
+from shopcue.catalog.feeds import read_feed
+from shopcue.catalog.rows import Embedded
+from shopcue.database import Database, focuses, videos, words
+from shopcue.database.events import events_after
+from shopcue.database.shops import put_shop
+from shopcue.database.tables import Video
+from shopcue.methods import Method, open_method
+from shopcue.records import Comment, Gallery
+from shopcue.server.settings import ServerSettings
+from shopcue.server.work.place import Place
+from shopcue.server.work.streams import RECORDING, follow_streams
+from shopcue.settings import Models, Settings
+from shopcue.sources.synthetic import Stream, make_shop, make_stream
+
+SHOP = "corner"
+LENGTH_S = 16.0
+
+
+@pytest.fixture(scope="module")
+def method() -> Method:
+    return open_method("auto", Settings(models=Models(threads=1)))
+
+
+@pytest.fixture(scope="module")
+def show(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Stream]:
+    folder = tmp_path_factory.mktemp("onair")
+    feed = make_shop(folder / "shop", count=3, seed=5)
+    return feed, make_stream(folder, feed, duration_s=LENGTH_S, size=(480, 270), fps=8, seed=5)
+
+
+@pytest.fixture(scope="module")
+def gallery(show: tuple[Path, Stream], method: Method) -> Gallery:
+    return build_gallery(read_feed(show[0]), method.encoder)[0]
+
+
+@pytest.fixture
+def place(tmp_path: Path, show: tuple[Path, Stream], gallery: Gallery, method: Method) -> Iterator[Place]:
+    """A server's folder with one shop and one recording, whose worker has its networks loaded."""
+    from shopcue.database import open_database
+
+    settings = ServerSettings(tmp_path)
+    settings.make_folders()
+    database = open_database(settings.database_url)
+    found = Place(settings, database)
+    found._methods["auto"] = method
+    with database.write() as session:
+        put_shop(session, SHOP, "Corner shop")
+        recording = videos.add_video(session, SHOP, "recording", "The show", "show.mp4")
+    folder = settings.video_folder(recording.video_id)
+    folder.mkdir(parents=True)
+    shutil.copy(show[1].video, folder / "media.mp4")
+    found.store.upsert(SHOP, [embedded(gallery, p) for p in range(len(gallery.catalog))], gallery.fingerprint)
+    yield found
+    database.close()
+
+
+def embedded(gallery: Gallery, p: int) -> Embedded:
+    rows = np.flatnonzero(gallery.owner == p)
+    pictures = [cv2.imencode(".jpg", gallery.pictures[m][..., ::-1])[1].tobytes() for m in rows]
+    product = gallery.catalog.products[p]
+    contents = tuple(f"{product.product_id}-{m}" for m in rows)
+    return Embedded(product, gallery.vectors[rows], tuple(pictures), contents)
+
+
+@contextmanager
+def worker(place: Place) -> Iterator[threading.Event]:
+    leaving = threading.Event()
+    thread = threading.Thread(target=follow_streams, args=(place, leaving))
+    thread.start()
+    yield leaving
+    leaving.set()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def add_stream(place: Place, wanted: bool = True) -> str:
+    with place.database.write() as session:
+        recording = videos.list_videos(session, SHOP, kind="recording").rows[0]
+        return videos.add_video(session, SHOP, "stream", "Live", RECORDING + recording.video_id, wanted=wanted).video_id
+
+
+def read(database: Database, video_id: str) -> Video:
+    with database.read() as session:
+        return videos.get_video(session, video_id)
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline_s = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline_s, "it did not come"
+        time.sleep(0.1)
+
+
+def test_a_stream_tells_what_it_shows_and_ends_by_itself(place: Place, show: tuple[Path, Stream]) -> None:
+    video_id = add_stream(place)
+    with worker(place):
+        wait_for(lambda: read(place.database, video_id).state == "live")
+        with place.database.write() as session:
+            words.add_comments(session, video_id, [Comment(1.0, "Mia <script>", "what is this?")])
+        wait_for(
+            lambda: read(place.database, video_id).state == "stopped" and not read(place.database, video_id).wanted
+        )
+    video = read(place.database, video_id)
+    assert (video.width, video.height, video.error) == (480, 270, "")
+    assert video.duration_s == pytest.approx(LENGTH_S, abs=3.0)
+    with place.database.read() as session:
+        found = focuses.list_focuses(session, video_id)
+        events = events_after(session, 0, video_id=video_id)
+    assert found
+    assert all(focus.status == "found" and not focus.is_open for focus in found)
+    told = [event for event in events if event.type.startswith("focus.")]
+    opened = [event for event in told if event.type == "focus.open"]
+    assert {event.data["focus_id"] for event in opened} >= {focus.focus_id for focus in found}
+    assert all(event.media_s is not None and event.data["start_s"] <= event.media_s for event in opened)
+    states = [event.data["state"] for event in events if event.type == "stream.update"]
+    assert [state for k, state in enumerate(states) if k == 0 or states[k - 1] != state] == [
+        "stopped",
+        "starting",
+        "live",
+        "stopped",
+    ]
+    assert list(place.settings.video_folder(video_id).glob("trace/*.json.gz"))
+
+
+def test_a_stream_that_nobody_wants_any_more_stops_and_can_go_on(place: Place) -> None:
+    video_id = add_stream(place, wanted=False)
+    with worker(place):
+        time.sleep(1.0)
+        assert read(place.database, video_id).state == "stopped"
+        for _ in range(2):
+            with place.database.write() as session:
+                videos.change_video(session, video_id, wanted=True)
+            wait_for(lambda: read(place.database, video_id).state == "live")
+            with place.database.write() as session:
+                videos.change_video(session, video_id, wanted=False)
+            wait_for(lambda: read(place.database, video_id).state == "stopped")
+
+
+def test_a_stream_goes_on_where_its_worker_was_cut_off(place: Place, gallery: Gallery) -> None:
+    """The worker dies without a word, ten seconds ago; the open focus ends, and the time of the stream has gone on."""
+    from shopcue import records
+
+    video_id = add_stream(place)
+    evidence = records.Evidence(1.0, 0.0, 0.0, 1.0, (0.0, 0.0, 9.0, 9.0))
+    product = gallery.catalog.products[0]
+    shown = records.Focus(product.product_id, product.title, 100.0, 101.0, 0.9, evidence)
+    with place.database.write() as session:
+        video = videos.change_video(session, video_id, state="live", duration_s=120.0)
+        video.updated_at -= 10.0
+        cut = focuses.save_open(session, video, shown).focus_id
+    with worker(place):
+        wait_for(lambda: (read(place.database, video_id).duration_s or 0.0) > 125.0)
+        with place.database.read() as session:
+            row = focuses.get_focus(session, cut)
+            assert (row.status, row.is_open) == ("found", False)
+    assert read(place.database, video_id).wanted, "a worker that leaves takes no stream off the air"
+    assert read(place.database, video_id).state == "live"
+
+
+def test_a_stream_that_cannot_start_says_why_and_is_tried_again(place: Place) -> None:
+    with place.database.write() as session:
+        private = videos.add_video(session, SHOP, "stream", "Inside", "rtmp://127.0.0.1/a/key", wanted=True).video_id
+        gone = videos.add_video(session, SHOP, "stream", "Gone", RECORDING + private, wanted=True).video_id
+    with worker(place):
+        wait_for(lambda: all(read(place.database, each).state == "failed" for each in (private, gone)))
+    assert "private address" in read(place.database, private).error
+    assert "key" not in read(place.database, private).error
+    assert "no recording" in read(place.database, gone).error
+
+
+def test_a_stream_that_is_deleted_leaves_the_others_alone(place: Place) -> None:
+    doomed, other = add_stream(place), add_stream(place)
+    with worker(place):
+        wait_for(lambda: all(read(place.database, each).state == "live" for each in (doomed, other)))
+        with place.database.write() as session:
+            videos.delete_video(session, doomed)
+        wait_for(lambda: read(place.database, other).state == "stopped")
+    with place.database.read() as session:
+        assert focuses.list_focuses(session, other)
