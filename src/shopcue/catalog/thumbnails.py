@@ -10,13 +10,16 @@ from shopcue.catalog.pictures import shrink
 from shopcue.errors import MediaError
 from shopcue.records import Image
 
-_JPEG_QUALITY = 92
+# At full resolution of the colours: small prints are told apart by them.
+_JPEG = (
+    cv2.IMWRITE_JPEG_QUALITY, 92, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+)  # fmt: skip
 
 
 def encode_thumbnail(image: Image) -> bytes:
     """Return a picture as the JPEG file that a store keeps. RGB uint8 (H, W, 3)."""
     small = cv2.cvtColor(shrink(image, THUMBNAIL_PX), cv2.COLOR_RGB2BGR)
-    return bytes(cv2.imencode(".jpg", small, (cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY))[1])
+    return bytes(cv2.imencode(".jpg", small, _JPEG)[1])
 
 
 def decode_thumbnail(data: bytes, side_px: int) -> Image:
