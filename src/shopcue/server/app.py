@@ -13,8 +13,10 @@ from shopcue.server.api import ROUTERS
 from shopcue.server.cross_origin import OpenToAll
 from shopcue.server.live import EventHub
 from shopcue.server.metrics import RequestTimes
+from shopcue.server.photo_search import PhotoSearch
 from shopcue.server.problems import answer_problems
 from shopcue.server.published import Showcase
+from shopcue.server.reports import Reports
 from shopcue.server.security import BodyLimit, SecurityHeaders
 from shopcue.server.services import Services
 
@@ -40,6 +42,7 @@ def create_app(parts: Services) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.services, app.state.showcase = parts, showcase
+    app.state.reports, app.state.photo_search = Reports(parts), PhotoSearch(parts)
     for router in (*ROUTERS, pages.router):
         app.include_router(router)
     app.mount("/static", pages.Files(), name="static")

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from shopcue.server.api import (
     events,
+    exports,
     focuses,
     imports,
     jobs,
@@ -13,6 +14,7 @@ from shopcue.server.api import (
     products,
     public,
     reviews,
+    search,
     session,
     shops,
     streams,
@@ -39,6 +41,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     events.router,
     focuses.router,
     reviews.router,
+    exports.router,
+    search.router,
     trace.router,
     webhooks.router,
     public.router,

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Header, Response
 from starlette.requests import HTTPConnection
-from starlette.responses import FileResponse
 
-from shopcue.errors import Missing, StoreError
+from shopcue.errors import Missing
 from shopcue.server.api.events import STREAM, After, EventStream, LastEventId, Watch, watch
+from shopcue.server.api.media import media_answer, poster_answer
+from shopcue.server.api.products import picture_answer
 from shopcue.server.auth import Parts
 from shopcue.server.live import Scope
 from shopcue.server.problems import refusals
 from shopcue.server.published import Showcase, published_video
 from shopcue.server.schemas.public import PublicVideo
-from shopcue.server.schemas.shapes import Identity
+from shopcue.server.schemas.shapes import Identity, ProductName
 from shopcue.server.services import services
 
 router = APIRouter(prefix="/api/public/videos/{video_id}", tags=["public"])
 
-_PICTURE_S: Final = 300
+_KEPT_S: Final = 300
 _READS: Final = refusals(404, 422)
 
 
@@ -36,7 +36,8 @@ Shown = Annotated[Showcase, Depends(showcase)]
 
 
 def _media(kind: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}, **_READS}
+    binary = {"content": {kind: {"schema": {"type": "string", "format": "binary"}}}}
+    return {200: {**binary, "description": "All of it"}, 206: {**binary, "description": "A part of it"}, **_READS}
 
 
 @router.get("", responses=_READS)
@@ -46,25 +47,22 @@ def show(video_id: Identity, shown: Shown) -> PublicVideo:
 
 
 @router.get("/media", response_class=Response, responses=_media("video/*"))
-def play(video_id: Identity, parts: Parts) -> FileResponse:
-    """Give a published video's media; a part of it where the request names a Range."""
+def play(video_id: Identity, parts: Parts) -> Response:
+    """Give a published video's file; a part of it where the request names a Range."""
     with parts.database.read() as session:
         published_video(session, video_id)
     path = parts.settings.media_file(video_id)
     if path is None:
-        raise Missing(f"the video {video_id!r} has no media here")
-    return FileResponse(path, headers={"Cache-Control": "public, max-age=3600"})
+        raise Missing(f"the video {video_id!r} has no file here")
+    return _kept(media_answer(path))
 
 
 @router.get("/poster", response_class=Response, responses=_media("image/jpeg"))
-def show_poster(video_id: Identity, parts: Parts) -> FileResponse:
+def show_poster(video_id: Identity, parts: Parts) -> Response:
     """Give the picture that stands for a published video."""
     with parts.database.read() as session:
         published_video(session, video_id)
-    path = parts.settings.poster_file(video_id)
-    if not path.is_file():
-        raise Missing(f"the video {video_id!r} has no poster (yet)")
-    return FileResponse(path, media_type="image/jpeg", headers={"Cache-Control": f"public, max-age={_PICTURE_S}"})
+    return _kept(poster_answer(parts, video_id))
 
 
 @router.get(
@@ -72,20 +70,24 @@ def show_poster(video_id: Identity, parts: Parts) -> FileResponse:
     response_class=Response,
     responses={304: {"description": "It is what If-None-Match names."}, **_media("image/jpeg")},
 )
-def show_picture(video_id: Identity, product_id: str, request: Request, parts: Parts, shown: Shown) -> Response:
+def show_picture(
+    video_id: Identity,
+    product_id: ProductName,
+    parts: Parts,
+    shown: Shown,
+    if_none_match: Annotated[str, Header()] = "",
+) -> Response:
     """Give the first picture of a product that a published video shows, or that is recommended beside it."""
     with parts.database.read() as session:
         video = published_video(session, video_id)
         shown.check_product(session, video, product_id)
-    try:
-        data = parts.store.picture(video.shop, product_id, 0)
-    except StoreError as error:
-        raise Missing(str(error)) from None
-    tag = f'"{sha256(data).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": f"public, max-age={_PICTURE_S}"}
-    if request.headers.get("if-none-match") == tag:
-        return Response(status_code=304, headers=headers)
-    return Response(data, media_type="image/jpeg", headers=headers)
+    return _kept(picture_answer(parts, video.shop, product_id, 0, if_none_match))
+
+
+def _kept(answer: Response) -> Response:
+    """Let browsers and caches keep an answer for a while: not longer than a video should stay after it is withdrawn."""
+    answer.headers["Cache-Control"] = f"public, max-age={_KEPT_S}"
+    return answer
 
 
 def watch_published(

@@ -14,7 +14,7 @@ class Quality(Outgoing):
 
 
 class Thing(Outgoing):
-    """Something that was detected in a frame; tracklet_id: null where it belongs to none, followed: was it looked at."""
+    """Something that was detected in a frame; tracklet_id: null if it belongs to none, followed: was it looked at."""
 
     tracklet_id: int | None
     box: Box

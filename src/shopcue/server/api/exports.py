@@ -1,0 +1,61 @@
+"""Reviewed focuses as files, and corrections as training pairs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote
+
+from fastapi import APIRouter, Depends, Response
+from starlette.requests import HTTPConnection
+
+from shopcue.database.focuses import list_focuses
+from shopcue.server.auth import Parts, SignedIn, readable_video
+from shopcue.server.problems import READS
+from shopcue.server.reports import Reports, reviewed_document, write_export
+from shopcue.server.schemas.shapes import Identity
+
+router = APIRouter(prefix="/api", tags=["exports"])
+
+Export = Literal["focuses.json", "focuses.vtt", "chapters.txt", "focuses.csv", "report.html"]
+
+_TYPES: Final = {
+    "focuses.json": "application/json",
+    "focuses.vtt": "text/vtt; charset=utf-8",
+    "chapters.txt": "text/plain; charset=utf-8",
+    "focuses.csv": "text/csv; charset=utf-8",
+    "report.html": "text/html; charset=utf-8",
+}
+
+
+def _file(*kinds: str) -> dict[int | str, dict[str, Any]]:
+    content = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in kinds}
+    return {200: {"content": content, "description": "The file"}}
+
+
+def reports(connection: HTTPConnection) -> Reports:
+    """Return what draws the reports of the server that a request came to."""
+    found = connection.app.state.reports
+    assert isinstance(found, Reports)
+    return found
+
+
+@router.get("/videos/{video_id}/exports/{name}", response_class=Response, responses=READS | _file(*_TYPES.values()))
+def export(
+    video_id: Identity, name: Export, who: SignedIn, parts: Parts, drawer: Annotated[Reports, Depends(reports)]
+) -> Response:
+    """Give the focuses of a video as reviewed: what was rejected is left out, what was corrected is as corrected."""
+    with parts.database.read() as session:
+        video = readable_video(session, who, video_id)
+        focuses = list_focuses(session, video_id)
+    text = (
+        drawer.render(video, focuses)
+        if name == "report.html"
+        else write_export(reviewed_document(video, focuses), name)
+    )
+    return Response(text.encode(errors="replace"), media_type=_TYPES[name], headers=_as_file(f"{video.title}-{name}"))
+
+
+def _as_file(name: str) -> dict[str, str]:
+    """Return the headers that let a browser save an answer, never show it: it comes from our own address."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_.") else "_" for c in name)[-120:]
+    return {"Content-Disposition": f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name[-120:], safe='')}"}

@@ -1,0 +1,102 @@
+"""Which products of a shop a photo shows: the same search as `shopcue search`, on the shops of a running server."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from shopcue.catalog.onair import ShopOnAir
+from shopcue.catalog.pictures import decode_picture, shrink
+from shopcue.focusing import probabilities
+from shopcue.records import Frame, Image
+from shopcue.server.problems import TooMany
+from shopcue.server.services import Services
+from shopcue.settings import Models, Settings
+
+if TYPE_CHECKING:
+    from shopcue.looking import Examiner
+    from shopcue.methods import Method
+
+_PATIENCE_S: Final = 30.0
+_MOST_SHOPS: Final = 4
+_PICTURE_BYTES: Final = 256 << 20
+
+
+@dataclass(slots=True)
+class _Shelf:
+    """A shop that was searched lately, and what looks for its products; that is made anew when the shop changes."""
+
+    shop: ShopOnAir
+    examiner: Examiner
+
+
+class PhotoSearch:
+    """Searches by photo, one at a time; the networks are loaded with the first one."""
+
+    def __init__(self, parts: Services) -> None:
+        self._parts = parts
+        self._settings = Settings(models=Models(threads=1))
+        self._turn = threading.Lock()
+        self._shelves: OrderedDict[str, _Shelf] = OrderedDict()
+
+    def search(self, shop: str, data: bytes, k: int) -> list[tuple[str, float]]:
+        """Return the k products that a photo most likely shows: (product id, probability), the best first.
+
+        data: a picture as a file. Raises MediaError for one that cannot be read, WeightsError for a shop that another
+        encoder embedded, TooMany if others are searching for too long.
+        """
+        photo = shrink(decode_picture(data, "the photo").image, self._settings.sampling.max_side_px)
+        with self._my_turn():
+            if not len(self._parts.store.snapshot(shop)):
+                return []
+            shelf = self._shelf(shop)
+            return self._best(shelf, photo, k)
+
+    def _best(self, shelf: _Shelf, photo: Image, k: int) -> list[tuple[str, float]]:
+        score = shelf.examiner.examine(photo, self._method.detector.detect([Frame(0.0, photo)])[0])
+        chances = probabilities(score)
+        products = shelf.shop.gallery.catalog.products
+        return [(products[p].product_id, float(chances[p])) for p in np.argsort(-score, kind="stable")[:k]]
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=_PATIENCE_S):
+            raise TooMany("many photos are being searched for; try again later", _PATIENCE_S)
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @cached_property
+    def _method(self) -> Method:
+        from shopcue.methods import open_method
+
+        return open_method("two-stage", self._settings)
+
+    def _shelf(self, name: str) -> _Shelf:
+        """Return a shop as it is now; of those that were not asked for lately nothing is kept."""
+        shelf = self._shelves.get(name)
+        if shelf is None:
+            shop = ShopOnAir(
+                self._parts.store, name, self._method.encoder.fingerprint, picture_bytes=_PICTURE_BYTES // _MOST_SHOPS
+            )
+            shelf = self._shelves[name] = _Shelf(shop, self._examiner(shop))
+        elif shelf.shop.refresh():
+            shelf.examiner = self._examiner(shelf.shop)
+        self._shelves.move_to_end(name)
+        while len(self._shelves) > _MOST_SHOPS:
+            self._shelves.popitem(last=False)
+        return shelf
+
+    def _examiner(self, shop: ShopOnAir) -> Examiner:
+        from shopcue.looking import Examiner
+
+        method = self._method
+        return Examiner(shop.gallery, method.encoder, method.trained.cohort, verify=self._settings.matching.verify)
