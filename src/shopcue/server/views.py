@@ -44,7 +44,7 @@ def _view_video(parts: Services, row: VideoRow, job: JobRow | None, counts: vide
 def video_titles(session: Session, video_ids: Collection[str]) -> dict[str, str]:
     """Return video_id -> title."""
     query = select(VideoRow.video_id, VideoRow.title).where(VideoRow.video_id.in_(video_ids))
-    return dict(session.execute(query).tuples().all())
+    return {str(video_id): str(title) for video_id, title in session.execute(query)}
 
 
 def picture_address(shop: str, product_id: str, position: int = 0) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
@@ -17,10 +17,12 @@ from shopcue.server.services import Services
 
 router = APIRouter(prefix="/api/videos/{video_id}", tags=["videos"])
 
+Answers = dict[int | str, dict[str, Any]]
+
 _KEPT = {"Cache-Control": "private, max-age=3600"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
-_JPEG = {200: {"content": {"image/jpeg": _BINARY}, "description": "A picture"}}
-_FILE = {
+_JPEG: Answers = {200: {"content": {"image/jpeg": _BINARY}, "description": "A picture"}}
+_FILE: Answers = {
     200: {"content": {"video/*": _BINARY}, "description": "The whole file"},
     206: {"content": {"video/*": _BINARY}, "description": "The part that was asked for"},
     416: {"content": {"text/plain": {}}, "description": "There is no such part"},
@@ -47,9 +49,7 @@ def frame(
     who: SignedIn,
     parts: Parts,
     t: Annotated[float, Query(ge=0, le=1e7, allow_inf_nan=False, description="Seconds")],
-    box: Annotated[
-        str | None, Query(max_length=100, description="x0,y0,x1,y1 in pixels of the video")
-    ] = None,
+    box: Annotated[str | None, Query(max_length=100, description="x0,y0,x1,y1 in pixels of the video")] = None,
     side: Annotated[int, Query(ge=16, le=1920, description="The longer side, in pixels")] = 320,
 ) -> Response:
     """Give what a recording shows at a moment, or the part of it in a box."""

@@ -100,8 +100,9 @@ def change(shop: ShopName, product_id: ProductName, body: ProductChange, who: Si
     """Change the texts of a product; it keeps its pictures."""
     with parts.database.read() as session:
         writable_shop(session, who, shop)
+    _product(parts, shop, product_id)
     changed = parts.store.revise(shop, product_id, body.model_dump(exclude_none=True))
-    if changed is None:
+    if changed is None:  # it went in this moment
         raise _missing(shop, product_id)
     _tell(parts, shop)
     with parts.database.read() as session:
