@@ -6,6 +6,8 @@
  */
 import { host, webAddress } from "../js/format.js";
 
+const STREAM_STATES = ["stopped", "starting", "live", "reconnecting"];
+
 /** Where a video's page and API are, from `https://host/play/ID`; raises TypeError where `src` is no such address. */
 export function placeOf(src, base) {
   const page = new URL(src, base);
@@ -43,12 +45,15 @@ function readFocus(json) {
 
 const inOrder = (focuses) => [...focuses].sort((a, b) => a.start_s - b.start_s || (a.focus_id < b.focus_id ? -1 : 1));
 
+/** Whether this is a live stream, be it on or off; a recording has media of its own. */
+const isStream = (json) => json.live === true || (!json.media && (Boolean(json.playback_url) || STREAM_STATES.includes(json.state)));
+
 /** The document as the player uses it, all addresses absolute and http(s), or "". */
 export function readDocument(json, place) {
   const products = Object.values(json.products ?? {}).map((product) => readProduct(product, place));
   const focuses = (json.focuses ?? []).filter((focus) => focus.status !== "rejected").map(readFocus);
   return {
-    video_id: text(json.video_id), shop: text(json.shop), title: text(json.title), live: json.live === true, state: text(json.state),
+    video_id: text(json.video_id), shop: text(json.shop), title: text(json.title), live: isStream(json), state: text(json.state),
     duration_s: seconds(json.duration_s, NaN), ratio: json.width > 0 && json.height > 0 ? json.width / json.height : NaN,
     media: resolved(json.media, place), playback: resolved(json.playback_url, place), poster: resolved(json.poster, place),
     page: resolved(json.page, place) || place.page,
@@ -69,7 +74,7 @@ export function applyEvent(show, event, place) {
   const data = event.data ?? {};
   if (event.type === "focuses.put") return null;
   if (event.type.startsWith("focus.")) return withFocus(show, data, place);
-  if (event.type === "video.update" || event.type === "stream.update") return withVideo(show, data);
+  if (event.type === "video.update" || event.type === "stream.update") return withVideo(show, data, place);
   return show;
 }
 
@@ -82,10 +87,9 @@ function withFocus(show, data, place) {
   return { ...show, products, focuses: inOrder([...others, readFocus(data)]) };
 }
 
-function withVideo(show, data) {
-  if ("published" in data && !data.published) return null;
-  const changed = { ...show, state: text(data.state) || show.state, title: text(data.title) || show.title };
-  // A new picture, or another kind of video, is worth the whole document.
-  const other = "live" in data && data.live !== show.live;
-  return other || (show.state !== "ready" && changed.state === "ready") ? null : changed;
+function withVideo(show, data, place) {
+  const finished = !show.live && show.state !== "ready" && data.state === "ready";
+  if (finished || ("published" in data && !data.published)) return null;
+  const playback = "playback_url" in data ? resolved(data.playback_url, place) : show.playback;
+  return { ...show, playback, state: text(data.state) || show.state, title: text(data.title) || show.title };
 }

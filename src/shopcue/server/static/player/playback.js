@@ -8,7 +8,7 @@
 const LIVE_EDGE_S = 12; // nearer to the end of what can be played than this is "live": HLS keeps a few pieces in hand
 const LONGEST_WAIT_MS = 15000;
 const IDLE = Object.freeze({
-  playing: false, started: false, waiting: false, ended: false, failed: "", muted: false, volume: 1, at_edge: true, start_s: 0, end_s: NaN,
+  playing: false, started: false, waiting: false, ended: false, failed: "", muted: false, volume: 1, at_edge: true, growing: false, start_s: 0, end_s: NaN,
 });
 
 export const isPlaylist = (address) => /\.m3u8$/i.test(new URL(address).pathname);
@@ -138,10 +138,10 @@ export class Playback {
   #measure() {
     const { video } = this;
     if (Number.isFinite(video.duration)) {
-      this.#change({ start_s: 0, end_s: video.duration, at_edge: true });
+      this.#change({ start_s: 0, end_s: video.duration, at_edge: true, growing: false });
     } else if (video.seekable.length) {
       const end_s = video.seekable.end(video.seekable.length - 1);
-      this.#change({ start_s: video.seekable.start(0), end_s, at_edge: end_s - video.currentTime < LIVE_EDGE_S });
+      this.#change({ growing: true, start_s: video.seekable.start(0), end_s, at_edge: end_s - video.currentTime < LIVE_EDGE_S });
     }
   }
 

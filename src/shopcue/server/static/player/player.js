@@ -109,7 +109,7 @@ export function Player({ place, options, words, emit, bind }) {
   const width = useWidth(root);
   const [full, toggleFull] = useFullscreen(root, video);
   const [idle, wake] = useIdle();
-  const { phase, show, again } = useSubscription(place, root, (event) => position.hear(event.media_s, playback?.state.end_s));
+  const { phase, show, again } = useSubscription(place, root, (event) => position.hear(event.media_s, playback));
   const { playback, listen } = usePlayback(video, (made) => show && signature(position.card(show, made), position.current(show, made)));
   const source = useSource(playback, position, show, options);
   const ticker = useMemo(() => ({ time: () => position.time(playback), listen }), [playback]);

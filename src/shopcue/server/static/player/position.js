@@ -49,9 +49,9 @@ export class Position {
     this.offset_s = live ? NaN : 0;
   }
 
-  /** Learn from an event at `media_s` of the video, while the player could play up to `end_s`. */
-  hear(media_s, end_s) {
-    if (this.live && Number.isFinite(media_s) && Number.isFinite(end_s)) this.offset_s = media_s - end_s;
+  /** Learn from an event at `media_s` of the video: the newest that can be played is taken to be as old. */
+  hear(media_s, playback) {
+    if (this.live && Number.isFinite(media_s) && playback?.state.growing) this.offset_s = media_s - playback.state.end_s;
   }
 
   time(playback) { return (playback?.time_s ?? 0) + (this.offset_s || 0); }
