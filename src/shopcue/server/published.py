@@ -91,10 +91,8 @@ def find_products(parts: Services, shop: str, product_ids: Iterable[str]) -> dic
     if not wanted:
         return {}
     rows = snapshot.products.take([snapshot.index[each] for each in wanted]).to_pylist()
-    texts = ("title", "category", "price", "link", "brand", "availability")
-    return {
-        row["product_id"]: Product(row["product_id"], (row["image"],), **{n: row[n] for n in texts}) for row in rows
-    }
+    names = ("product_id", "title", "category", "price", "link", "brand", "availability")
+    return {row["product_id"]: Product(images=(row["image"],), **{name: row[name] for name in names}) for row in rows}
 
 
 def _related(parts: Services, shop: str, shown: Sequence[Product]) -> tuple[Product, ...]:
