@@ -94,7 +94,7 @@ def list_videos(
     return newest_first(session, Video, query, (Video.created_at, Video.video_id), limit, before)
 
 
-def change_video(session: Session, video_id: str, **fields: Any) -> Video:
+def change_video(session: Session, video_id: str, /, **fields: Any) -> Video:
     """Change columns of a video and tell it to the pages, unless nothing changes; raises Missing or RecordError."""
     video = get_row(session, Video, video_id)
     if unknown := fields.keys() - _CHANGEABLE:
