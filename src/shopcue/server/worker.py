@@ -38,7 +38,7 @@ _log = logging.getLogger(__name__)
 LEASE_S = 15.0
 _BEAT_EVERY_S = 0.5  # so often progress is written, and a wish to cancel is heard
 _LOOK_EVERY_S = 0.5
-_PATIENCE_S = 10.0  # work that does not listen for so long is ended with its process
+PATIENCE_S = 10.0  # work that does not listen for so long is ended with its process
 _LEAVE_S = 4.0
 _DATABASE_PAUSE_S = 5.0
 
@@ -71,7 +71,7 @@ class Heartbeat:
         abandon: Callable[[], None],
         *,
         lease_s: float = LEASE_S,
-        patience_s: float = _PATIENCE_S,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         self._database, self._job_id, self._worker = database, job_id, worker
         self._leaving, self._abandon = leaving, abandon
@@ -141,7 +141,7 @@ class Worker:
     """Does one job after the other.
 
     place: where and with what. leaving: set when it is to leave; a job that it is at is put back. works: how each kind
-    of job is done. abandon: ends a job that does not listen, and with it this process.
+    of job is done. abandon: ends a job that has not listened for patience_s, and with it this process.
     """
 
     def __init__(
@@ -151,10 +151,11 @@ class Worker:
         works: Mapping[str, Work] = WORKS,
         *,
         lease_s: float = LEASE_S,
+        patience_s: float = PATIENCE_S,
         abandon: Callable[[], None] | None = None,
     ) -> None:
         self._place, self._database, self._leaving, self._works = place, place.database, leaving, works
-        self._lease_s = lease_s
+        self._times = {"lease_s": lease_s, "patience_s": patience_s}
         self._abandon = abandon or _die
         # No other worker ever had it: a process id comes again, and so does the name of a container.
         self.name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
@@ -172,7 +173,7 @@ class Worker:
     def work_once(self) -> bool:
         """Do the next job, if there is one, and return whether there was."""
         with self._database.write() as session:
-            job = jobs.claim_job(session, self.name, list(self._works), self._lease_s)
+            job = jobs.claim_job(session, self.name, list(self._works), self._times["lease_s"])
         if job is None:
             return False
         began_s = time.monotonic()
@@ -183,7 +184,7 @@ class Worker:
 
     def _do(self, job: Job) -> str:
         """Do a job and return what became of it."""
-        heart = Heartbeat(self._database, job.job_id, self.name, self._leaving, self._abandon, lease_s=self._lease_s)
+        heart = Heartbeat(self._database, job.job_id, self.name, self._leaving, self._abandon, **self._times)
         try:
             with heart:
                 outcome = self._works[job.kind](job, self._place, heart.update)

@@ -22,7 +22,7 @@ def download(url: str, target: Path, kind: str, place: Place, update: Update) ->
 
     kind: video or feed, which bounds its size. Raises UnsafeAddress, MediaError, OutputError.
     """
-    draft = place.settings.temporary_folder / f"{target.parent.name}.part"
+    draft = target.with_name(f".{target.name}.part")
     spare = place.settings.uploads.spare_bytes
 
     def progress(done: int, total: int) -> None:
@@ -42,7 +42,6 @@ def download(url: str, target: Path, kind: str, place: Place, update: Update) ->
                 if attempt == _TRIES:
                     raise
                 _wait(_PAUSE_S * attempt, update)
-        target.parent.mkdir(parents=True, exist_ok=True)
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)

@@ -13,9 +13,11 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+from shopcue.catalog.archives import is_archive, unpack
 from shopcue.catalog.cache import DownloadCache, EmbeddingCache
 from shopcue.catalog.feeds import ItemReport, read_feed
 from shopcue.catalog.fetch import HttpFetcher
+from shopcue.catalog.ingest import ingest
 from shopcue.database import events, jobs, uploads
 from shopcue.database.tables import Job
 from shopcue.server.media import write_whole
@@ -29,8 +31,6 @@ _CACHE_BYTES = 512 << 20
 
 def import_products(job: Job, place: Place, update: Update) -> Outcome:
     """Bring the products of a feed into a shop. Raises a ShopcueError for a feed that cannot be used."""
-    from shopcue.catalog.ingest import ingest
-
     folder = place.settings.feed_folder(job.job_id)
     feed = read_feed(_feed_file(job, folder, place, update))
     report = Report(job, place)
@@ -107,6 +107,4 @@ def _feed_file(job: Job, folder: Path, place: Place, update: Update) -> Path:
 
 def _unpacked(file: Path, folder: Path) -> Path:
     """Return the feed in an archive, or the file itself where it is none."""
-    from shopcue.catalog.archives import is_archive, unpack
-
     return unpack(file, folder) if is_archive(file) else file

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 
 from shopcue.database import focuses, videos, words
 from shopcue.database.tables import Job, Video
-from shopcue.errors import FeedError
 from shopcue.pipeline import Words
 from shopcue.records import Gallery, Utterance
 from shopcue.server.media import poster_jpeg, write_whole
@@ -40,7 +39,7 @@ def match(job: Job, place: Place, update: Update) -> Outcome:
     info = _prepare(video, job, place, update)
     update("catalogue", 0, 1)
     method = place.method(job.payload.get("method") or "auto")
-    gallery = _gallery(video.shop, method.encoder.fingerprint, place)
+    gallery = place.store.gallery(video.shop, method.encoder.fingerprint)
     spoken, recogniser = _speech(video, info, gallery, job, place, update)
     with place.database.read() as session:
         written = words.list_comments(session, video.video_id)
@@ -115,14 +114,7 @@ def _new_trace(folder: Path, job_id: str) -> Iterator[TraceFiles]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-# ---- the shop and the words --------------------------------------------------------------------------------------
-
-
-def _gallery(shop: str, fingerprint: str, place: Place) -> Gallery:
-    gallery = place.store.gallery(shop, fingerprint)
-    if not len(gallery.catalog):
-        raise FeedError(f"the shop {shop} has no product yet, expected one or more; import its feed, then match again")
-    return gallery
+# ---- the words --------------------------------------------------------------------------------------
 
 
 def _speech(
