@@ -124,7 +124,8 @@ async def _answer_invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     fields: dict[str, str] = {}
     for found in error.errors()[:20]:
-        name = ".".join(str(part) for part in found["loc"] if part not in ("body", "query", "path"))
+        place = found["loc"] if found["type"] != "json_invalid" else ()  # where it is a position in the text
+        name = ".".join(str(part) for part in place if part not in ("body", "query", "path", "header"))
         fields[one_line(name)[:100] or "body"] = one_line(found["msg"])[:200]
     first = next(iter(fields.items()), ("body", "not understood"))
     return problem(422, f"{first[0]}: {first[1]}; see /api/openapi.json for what is expected", fields=fields)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastapi import APIRouter
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from shopcue.database import shops, videos
 from shopcue.database.tables import Shop as ShopRow
+from shopcue.database.tables import Video as VideoRow
 from shopcue.server.auth import Admin, Parts, SignedIn, readable_shop
+from shopcue.server.placing import forget_video
 from shopcue.server.problems import CHANGES, READS
 from shopcue.server.schemas import Shop, ShopChange, Shops
 from shopcue.server.schemas.shapes import ShopName, utc
@@ -51,7 +54,10 @@ def remove_shop(parts: Services, shop: str) -> None:
     """Delete a shop: first what only it leads to, then its row, so that a second attempt finds what the first left."""
     parts.store.drop_shop(shop)
     with parts.database.write() as session:
+        its_videos = list(session.scalars(select(VideoRow.video_id).where(VideoRow.shop == shop)))
         shops.delete_shop(session, shop)
+    for video_id in its_videos:
+        forget_video(parts, video_id)
 
 
 def _read(parts: Services, session: Session, row: ShopRow) -> Shop:
