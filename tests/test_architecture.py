@@ -16,7 +16,7 @@ SOURCE = Path(shopcue.__file__).parent
 LAYERS = (
     {"errors", "records", "geometry"},
     {"tracking", "picking", "mentions", "matching", "focusing", "announcing", "metrics"},
-    {"sources", "speech", "models", "catalog", "database", "data", "nets", "weights"},
+    {"sources", "speech", "listening", "models", "catalog", "database", "data", "nets", "weights"},
     {
         "training",
         "evaluation",
@@ -24,6 +24,7 @@ LAYERS = (
         "trace",
         "pipeline",
         "methods",
+        "batching",
         "engine",
         "cluster",
         "settings",
