@@ -32,22 +32,29 @@ function Part({ name, value, most }) {
     <span class="num">${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(1)}</span></dd></div>`;
 }
 
+/** A frame of the video; nothing where it cannot be had. */
+function Frame({ src }) {
+  const [broken, setBroken] = useState(null);
+  return html`<img alt="" loading="lazy" src=${src} hidden=${broken === src} onError=${() => setBroken(src)} />`;
+}
+
 function Evidence({ focus, video, shop, seek }) {
   const { evidence } = focus;
-  if (!evidence) return html`<p class="muted small">${focus.status === "added" ? "Added by hand: there is no evidence to show." : "There is no evidence to show."}</p>`;
+  if (!evidence) return html`<p class="muted small">There is no evidence to show.</p>`;
   const [x0, y0, x1, y1] = evidence.box ?? [0, 0, 0, 0];
   const most = Math.max(3, Math.abs(evidence.visual), Math.abs(evidence.text), Math.abs(evidence.comments));
-  const found = focus.found?.product_id ?? focus.product_id;
+  const found = focus.product_id;
   return html`
     <div class="pair">
       <figure><button type="button" class="frame pic" aria-label="Show this frame in the video" onClick=${() => seek(evidence.frame_s)}>
-          <img alt="" loading="lazy" src=${query(path("/api/videos/{}/frame", video.video_id), { t: evidence.frame_s, side: 480 })} />
+          <${Frame} src=${query(path("/api/videos/{}/frame", video.video_id), { t: evidence.frame_s, side: 480 })} />
           ${video.width > 0 && html`<svg viewBox="0 0 ${video.width} ${video.height}" aria-hidden="true"><rect class="halo" x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /><rect x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /></svg>`}</button>
         <figcaption>In the video, ${clock(evidence.frame_s, 1)}</figcaption></figure>
-      <figure><${Picture} src=${pictureOf(shop, found)} alt="The shop's picture" /><figcaption>In the shop${found === focus.product_id ? "" : " (as found)"}</figcaption></figure>
+      <figure><${Picture} src=${pictureOf(shop, found)} alt="The shop's picture" /><figcaption>In the shop</figcaption></figure>
     </div>
-    <dl class="parts" aria-label="What speaks for it">
-      <${Part} name="Picture" value=${evidence.visual} most=${most} /><${Part} name="Speech" value=${evidence.text} most=${most} /><${Part} name="Comments" value=${evidence.comments} most=${most} /></dl>
+    ${focus.found ? html`<dl class="parts" aria-label="What speaks for it">
+      <${Part} name="Picture" value=${evidence.visual} most=${most} /><${Part} name="Speech" value=${evidence.text} most=${most} /><${Part} name="Comments" value=${evidence.comments} most=${most} /></dl>`
+      : html`<p class="muted small">Added by hand.</p>`}
     ${evidence.utterances.length > 0 && html`<div class="said"><h4 class="eyebrow">What was said</h4>
       ${evidence.utterances.map((one) => html`<button type="button" class="quote" onClick=${() => seek(one.start_s)}><span class="num muted">${clock(one.start_s)}</span><q dir="auto">${one.text}</q></button>`)}</div>`}`;
 }
@@ -107,7 +114,7 @@ export function Inspector({ focus, video, shop, writable, acts }) {
       <span class="num small muted">${focus.end_s === null ? "still on screen" : span(focus.end_s - focus.start_s)}</span></div>
     ${writable && html`<div class="decide">
       ${rejected ? html`<button type="button" class="button" onClick=${acts.restore}><${Icon} name="retry" />Restore</button>` : html`
-        <button type="button" class="button ${focus.status === "found" ? "primary" : ""}" disabled=${focus.status === "confirmed"} onClick=${acts.confirm}><${Icon} name="check" />${focus.status === "confirmed" ? "Confirmed" : "Confirm"}<kbd aria-hidden="true">c</kbd></button>
+        <button type="button" class="button first ${focus.status === "found" ? "primary" : ""}" disabled=${focus.status === "confirmed"} onClick=${acts.confirm}><${Icon} name="check" />${focus.status === "confirmed" ? "Confirmed" : "Confirm"}<kbd aria-hidden="true">c</kbd></button>
         <button type="button" class="button" onClick=${acts.reject}><${Icon} name="close" />Reject<kbd aria-hidden="true">x</kbd></button>
         <button type="button" class="button" onClick=${acts.pick}><${Icon} name="replace" />Replace<kbd aria-hidden="true">r</kbd></button>`}
     </div>`}

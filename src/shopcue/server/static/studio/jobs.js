@@ -8,6 +8,17 @@ import { Icon, Progress } from "../js/ui.js";
 export const KINDS = { match: "Matching", import: "Import", reindex: "Reindexing" };
 export const active = (job) => job && (job.state === "queued" || job.state === "running");
 
+/** The button that runs a job again. */
+export function Again({ job, onJob }) {
+  const [busy, setBusy] = useState(false);
+  const [error, setError] = useState("");
+  const retry = async () => {
+    setBusy(true);
+    try { const answer = await post(path("/api/jobs/{}/retry", job.job_id)); onJob(answer.job ?? answer); } catch (failure) { setError(failure.message); setBusy(false); }
+  };
+  return html`<div class="row"><button type="button" class="button small" disabled=${busy} onClick=${retry}><${Icon} name="retry" />Retry</button>${error && html`<span class="fault">${error}</span>`}</div>`;
+}
+
 /** One job as a line; onJob(job) hears of its new state. */
 export function JobLine({ job, writable, name = KINDS[job.kind] ?? job.kind, onJob = () => {} }) {
   const [busy, setBusy] = useState(false);

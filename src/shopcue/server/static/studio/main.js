@@ -16,6 +16,7 @@ import { VideoView } from "./video.js";
 import { Videos } from "./videos.js";
 
 const AREAS = { videos: ["Videos", "video", Videos], catalogue: ["Catalogue", "bag", Catalogue], streams: ["Streams", "live", Streams], settings: ["Settings", "gear", Settings] };
+const SIGNED_IN = "shopcue-signed-in";
 const THEMES = [["auto", "As the machine", "gear"], ["light", "Light", "sun"], ["dark", "Dark", "moon"]];
 
 function NewShop({ onClose, onMade }) {
@@ -107,22 +108,35 @@ function lastShop(shops) {
   return (shops.find((one) => one.shop === kept) ?? shops[0]).shop;
 }
 
+/** Whether this browser signed in before: else asking for the session would only earn a refusal. */
+function wasSignedIn(now = null) {
+  try {
+    if (now !== null) localStorage.setItem(SIGNED_IN, now ? "1" : "");
+    return localStorage.getItem(SIGNED_IN) === "1";
+  } catch {
+    return true;
+  }
+}
+
 function Studio() {
   const toasts = useMemo(() => new Toasts(), []);
   const { data: session, error, loading, reload, setData } = useLoad(async (signal) => {
-    try { return await get("/api/session", { signal }); } catch (failure) { if (failure.status === 401) return {}; throw failure; }
+    if (!wasSignedIn()) return {};
+    try { return await get("/api/session", { signal }); } catch (failure) { if (failure.status !== 401) throw failure; wasSignedIn(false); return {}; }
   }, []);
   const [expired, setExpired] = useState(false);
   useEffect(() => {
-    const out = () => setData((old) => { if (old?.role) setExpired(true); return {}; });
+    const out = () => setData((old) => { if (old?.role) { setExpired(true); wasSignedIn(false); } return {}; });
     addEventListener("shopcue:signed-out", out);
     return () => removeEventListener("shopcue:signed-out", out);
   }, []);
-  const leave = useCallback(async () => { try { await remove("/api/session"); setExpired(false); setData({}); } catch (failure) { toasts.fail(failure); } }, [toasts]);
+  const leave = useCallback(async () => { try { await remove("/api/session"); wasSignedIn(false); setExpired(false); setData({}); } catch (failure) { toasts.fail(failure); } }, [toasts]);
+  // Loaded anew: from where a page may play streams is said when it is loaded, and depends on who asks.
+  const enter = () => { wasSignedIn(true); location.reload(); };
   return html`
     ${error && html`<main class="page" id="main"><${Failure} error=${error} retry=${reload} /></main>`}
     ${!error && loading && !session && html`<main class="page" id="main" aria-busy="true"></main>`}
-    ${!error && session && (session.role ? html`<${Shell} session=${session} toasts=${toasts} onLeave=${leave} />` : html`<${SignIn} expired=${expired} onSession=${(one) => { setExpired(false); setData(one); }} />`)}
+    ${!error && session && (session.role ? html`<${Shell} session=${session} toasts=${toasts} onLeave=${leave} />` : html`<${SignIn} expired=${expired} onSession=${enter} />`)}
     <${ToastList} toasts=${toasts} />`;
 }
 

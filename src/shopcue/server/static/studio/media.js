@@ -68,7 +68,9 @@ export class Media {
     const run = () => { this.tell(); if (going && !element.paused) requestAnimationFrame(run); };
     const names = { seeked: settled, timeupdate: tell, loadedmetadata: tell, pause: tell, play: run, error: failed, ratechange: tell, volumechange: tell };
     for (const [name, listener] of Object.entries(names)) element.addEventListener(name, listener);
+    if (this.still > 0) this.seek(this.still);
     return () => {
+      this.still = this.time;
       going = false;
       for (const [name, listener] of Object.entries(names)) element.removeEventListener(name, listener);
       this.element = null;

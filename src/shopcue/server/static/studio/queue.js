@@ -3,15 +3,17 @@
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { clock, percent } from "../js/format.js";
 import { Empty, Icon, Picture, Progress, Segmented } from "../js/ui.js";
-import { reviewed } from "./review.js";
+import { doubtful, reviewed } from "./review.js";
 
 const ROW_PX = 60;
 const BADGES = { confirmed: ["good", "check"], corrected: ["good", "edit"], added: ["good", "add"], rejected: ["bad", "close"], open: ["accent", "live"] };
 export const STATUS = { found: "To review", open: "On screen", confirmed: "Confirmed", corrected: "Corrected", added: "Added", rejected: "Rejected" };
 
-export function StatusBadge({ focus }) {
-  const [tone, icon] = BADGES[focus.status] ?? (focus.doubt >= 0.5 ? ["warn", "help"] : ["", ""]);
-  const text = focus.status === "found" && focus.doubt >= 0.5 ? "Doubtful" : STATUS[focus.status];
+/** What became of a focus; `short`: the pictogram alone, and nothing for one that waits. */
+export function StatusBadge({ focus, short = false }) {
+  const [tone, icon] = BADGES[focus.status] ?? (doubtful(focus) ? ["warn", "help"] : ["", ""]);
+  const text = doubtful(focus) ? "Doubtful" : STATUS[focus.status];
+  if (short) return icon && html`<span class="badge ${tone}" title=${text}><${Icon} name=${icon} /><span class="unseen">${text}</span></span>`;
   return html`<span class="badge ${tone}">${icon && html`<${Icon} name=${icon} />`}${text}</span>`;
 }
 
@@ -27,7 +29,7 @@ function Row({ focus, top, chosen, onChoose }) {
     <${Picture} src=${focus.picture} icon="tag" />
     <span class="queue-text"><span class="line" dir="auto">${focus.title || focus.product_id}</span>
       <span class="row small muted"><span class="num">${clock(focus.start_s)}–${focus.end_s === null ? "now" : clock(focus.end_s)}</span><span class="num">${percent(focus.score)}</span></span></span>
-    <${StatusBadge} focus=${focus} />
+    <${StatusBadge} focus=${focus} short />
   </button>`;
 }
 
@@ -64,11 +66,11 @@ export function Queue({ focuses, queue, chosenId, sorting, onSort, onChoose, set
   const all = focuses.filter((focus) => focus.status !== "rejected").length;
   return html`<section class="queue" aria-label="Review">
     <header>
-      <div class="row"><h2>Review</h2><span class="num small muted push">${done} of ${counted.length} reviewed</span></div>
+      <div class="row"><h2>Review</h2><span class="num small muted push">${done.toLocaleString("en")} of ${counted.length.toLocaleString("en")} reviewed</span></div>
       <${Progress} share=${counted.length ? done / counted.length : 0} label="Reviewed" tone="good" />
       <div class="row queue-sort">
         <${Segmented} label="Show" value=${sorting.filter} onChange=${(filter) => onSort({ ...sorting, filter })}
-          options=${[["open", `To do ${counted.length - done}`], ["all", `All ${all}`], ["rejected", `Rejected ${focuses.length - all}`]]} />
+          options=${[["open", "To do"], ["all", "All"], ["rejected", focuses.length > all ? `Rejected ${focuses.length - all}` : "Rejected"]]} />
         <button type="button" class="chip" aria-pressed=${String(sorting.order === "doubt")} title="Change the order"
           onClick=${() => onSort({ ...sorting, order: sorting.order === "doubt" ? "start" : "doubt" })}><${Icon} name="down" />${sorting.order === "doubt" ? "Doubtful first" : "By time"}</button>
       </div>

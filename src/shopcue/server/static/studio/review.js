@@ -11,6 +11,9 @@ export const REVIEWED = new Set(["confirmed", "rejected", "corrected", "added"])
 const LIVE = new Set(["focus.open", "focus.update", "focus.close", "focus.revise"]);
 const DONE = { confirm: "Confirmed", reject: "Rejected", replace: "Replaced by", move: "Moved", restore: "Restored" };
 
+export const DOUBTFUL = 0.5; // the server counts those from here on as doubtful, too
+
+export const doubtful = (focus) => focus.status === "found" && focus.doubt >= DOUBTFUL;
 export const reviewed = (focus) => REVIEWED.has(focus.status);
 
 /** What the focus will look like once the server has taken the action. */
@@ -61,7 +64,8 @@ export class Review {
   receive(event) {
     if (event.type === "focuses.put") { this.load().catch(() => {}); return true; }
     if (!LIVE.has(event.type) && event.type !== "focus.review") return false;
-    if (event.data?.focus_id) this.take(event.data);
+    if (event.data?.status === "withdrawn") this.forget(event.data.focus_id);
+    else if (event.data?.focus_id) this.take(event.data);
     return true;
   }
 
@@ -69,8 +73,9 @@ export class Review {
   take(focus) {
     const known = this.kept.get(focus.focus_id);
     if (known && known.version > focus.version) return;
-    this.kept.set(focus.focus_id, focus);
-    if (!this.sending.has(focus.focus_id)) this.shown.set(focus.focus_id, focus);
+    const whole = { ...known, ...focus };
+    this.kept.set(focus.focus_id, whole);
+    if (!this.sending.has(focus.focus_id)) this.shown.set(focus.focus_id, whole);
     this.tell();
   }
 

@@ -27,7 +27,8 @@ function StillFrame({ video, media }) {
   const [time, setTime] = useState(media.time);
   useEffect(() => media.watch(setTime), [media]);
   const settled = useSettled(Math.round(time * 10) / 10, 120);
-  return html`<img class="still" alt="" src=${query(path("/api/videos/{}/frame", video.video_id), { t: settled, side: 720 })} />`;
+  const [broken, setBroken] = useState(null);
+  return html`<img class="still" alt="" hidden=${broken === settled} onError=${() => setBroken(settled)} src=${query(path("/api/videos/{}/frame", video.video_id), { t: settled, side: 720 })} />`;
 }
 
 /** Where the evidence of the chosen focus lies in the frame, while that frame is on the screen. */
@@ -56,6 +57,7 @@ function Transport({ media, duration, onStep, playable }) {
       if (state !== kept) { kept = state; draw((n) => n + 1); }
     });
   }, [media]);
+  useEffect(() => { time.current.textContent = clock(media.time, 2); });
   const { element } = media;
   return html`<div class="transport" role="group" aria-label="Playback">
     <${Tool} icon="start" label="Previous focus" keys="k" class="flip" onClick=${() => onStep(-1)} />
@@ -63,7 +65,7 @@ function Transport({ media, duration, onStep, playable }) {
     <${Tool} icon=${media.paused ? "play" : "pause"} class="big" label=${media.paused ? "Play" : "Pause"} keys="space" disabled=${!playable} onClick=${() => media.toggle()} />
     <${Tool} icon="next" label="One frame on" keys="." onClick=${() => media.step(1)} />
     <${Tool} icon="end" label="Next focus" keys="j" class="flip" onClick=${() => onStep(1)} />
-    <span class="num stage-time"><span ref=${time}>${clock(media.time, 2)}</span> <span class="muted">/ ${clock(duration)}</span></span>
+    <span class="num stage-time"><span ref=${time}></span> <span class="muted">/ ${clock(duration)}</span></span>
     <label class="rate push"><span class="unseen">Speed</span>
       <select class="input" disabled=${!playable} value=${String(element?.playbackRate ?? 1)} onChange=${(event) => { if (element) element.playbackRate = Number(event.target.value); }}>
         ${[0.25, 0.5, 1, 1.5, 2, 4].map((rate) => html`<option value=${String(rate)}>${rate}×</option>`)}

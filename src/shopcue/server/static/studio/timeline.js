@@ -8,6 +8,7 @@
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { clock, percent, span as inWords } from "../js/format.js";
 import { Empty, Picture, Tool, useMedia } from "../js/ui.js";
+import { doubtful } from "./review.js";
 import { DragPreview, useEdgeDrag } from "./trim.js";
 import { barsOf, clampView, lanesOf, revealView, ticks, zoomView } from "./timescale.js";
 import { TimelineMap } from "./timeline-map.js";
@@ -19,7 +20,7 @@ const SAID = { found: "to review", open: "on screen now", confirmed: "confirmed"
 
 /** What a bar says to those who do not see it. */
 function nameOf(focus) {
-  const doubt = focus.status === "found" && focus.doubt >= 0.5 ? ", doubtful" : "";
+  const doubt = doubtful(focus) ? ", doubtful" : "";
   return `${focus.title}, ${clock(focus.start_s)} to ${focus.end_s === null ? "now" : clock(focus.end_s)}, ${percent(focus.score)} sure, ${SAID[focus.status]}${doubt}`;
 }
 
@@ -30,12 +31,12 @@ function Bar({ bar, chosen, drag, onChoose, onZoom, grip, writable }) {
     const label = `${bar.focuses.length} focuses of ${focus.title} from ${clock(focus.start_s)}: zoom in`;
     return html`<button type="button" tabindex="-1" class="tl-bar many" style=${style} aria-label=${label} title=${label} onClick=${() => onZoom(bar)}></button>`;
   }
-  const doubtful = focus.status === "found" && focus.doubt >= 0.5;
-  const classes = `tl-bar is-${focus.status} ${doubtful ? "is-doubtful" : ""} ${chosen ? "is-chosen" : ""} ${focus.pending ? "is-pending" : ""} ${drag ? "is-dragged" : ""}`;
+  const unsure = doubtful(focus);
+  const classes = `tl-bar is-${focus.status} ${unsure ? "is-doubtful" : ""} ${chosen ? "is-chosen" : ""} ${focus.pending ? "is-pending" : ""} ${drag ? "is-dragged" : ""}`;
   return html`<div class="tl-hold" style=${style}>
     <button type="button" class=${classes} data-focus=${focus.focus_id} tabindex=${chosen ? 0 : -1} aria-label=${nameOf(focus)} aria-pressed=${String(chosen)}
       onClick=${() => onChoose(focus.focus_id)}>
-      ${bar.width > 22 && (doubtful ? html`<span class="tl-sign" aria-hidden="true">?</span>` : MARKS[focus.status] && html`<span class="tl-sign" aria-hidden="true">${MARKS[focus.status]}</span>`)}
+      ${bar.width > 22 && (unsure ? html`<span class="tl-sign" aria-hidden="true">?</span>` : MARKS[focus.status] && html`<span class="tl-sign" aria-hidden="true">${MARKS[focus.status]}</span>`)}
     </button>
     ${chosen && writable && focus.status !== "rejected" && ["start", "end"].map((edge) => (edge === "end" && focus.end_s === null ? null : html`
       <div class="tl-grip ${edge}" key=${edge} role="slider" tabindex="0" aria-label="${edge === "start" ? "Start" : "End"} of ${focus.title}"
@@ -233,8 +234,8 @@ export function Timeline({ focuses, duration, liveTime, chosenId, media, writabl
         ${lanes.slice(first, last).map((lane, i) => html`<${Lane} key=${lane.product_id} lane=${lane} index=${first + i} height=${laneHeight}
           bars=${barsOf(lane.focuses, view, width, { longest: lane.longest, keep: chosenId })} chosenId=${chosenId} drag=${drag} writable=${writable}
           onChoose=${onChoose} onZoom=${zoomTo} grip=${grip} />`)}
+        <div class="tl-over"><i class="tl-playhead"></i></div>
       </div>
-      <div class="tl-over"><i class="tl-playhead"></i></div>
       ${!lanes.length && html`<div class="tl-none"><${Empty} icon="tag" title="No product is on the timeline" level=${3} /></div>`}
     </div>
     ${drag && html`<${DragPreview} drag=${drag} media=${media} />`}

@@ -190,8 +190,11 @@ export function VideoView({ shop, videoId, session, toasts, can }) {
     arrived.current = true;
     const asked = new URLSearchParams(location.search);
     const time = asked.has("t") ? Number(asked.get("t")) : NaN;
-    const wanted = review.get(asked.get("focus")) ?? (Number.isFinite(time) ? focuses.find((one) => one.start_s <= time + 0.05 && time < (one.end_s ?? Infinity)) : null) ?? (video.kind === "recording" ? queue[0] ?? focuses[0] : null);
-    if (wanted) { choose(wanted.focus_id, { seek: true }); setTab("queue"); }
+    const all = review.list; // what is drawn may be of before the answer
+    const wanted = review.get(asked.get("focus"))
+      ?? (Number.isFinite(time) ? all.find((one) => one.start_s <= time + 0.05 && time < (one.end_s ?? Infinity)) : null)
+      ?? (video.kind === "recording" ? queueOf(all, sorting)[0] ?? all[0] : null);
+    if (wanted) { choose(wanted.focus_id); setTab("queue"); }
     if (Number.isFinite(time)) media.seek(time);
   }, [focuses, video]);
 
@@ -209,7 +212,8 @@ export function VideoView({ shop, videoId, session, toasts, can }) {
   const list = html`<${Queue} focuses=${focuses} queue=${queue} chosenId=${chosenId} sorting=${sorting} onSort=${setSorting} settled=${review.loaded && video.state !== "matching" && video.state !== "new"}
     onChoose=${(id) => { choose(id); }} />`;
   const inspector = html`<${Inspector} focus=${focus} video=${video} shop=${shop} writable=${writable} acts=${{ ...acts, undo: acts.undoThis }} />`;
-  return html`<main class="view" id="main">
+  const lanes = new Set(onLanes.map((one) => one.product_id)).size;
+  return html`<main class="view" id="main" style=${{ "--lanes": Math.max(2, lanes) }}>
     <${VideoHead} video=${video} shop=${shop} can=${can} online=${online} reviewed=${focuses.some((one) => one.status !== "found" && one.status !== "open")} toasts=${toasts}
       onChange=${change} onMatch=${matchAgain} onRun=${run} onHelp=${() => setDialog("help")} />
     ${focusError && html`<${Failure} error=${focusError} retry=${() => review.load()} />`}

@@ -4,7 +4,7 @@ import { html, useCallback, useEffect, useState } from "../vendor/htm-preact.js"
 import { get, path, post, query } from "../js/api.js";
 import { ago, clock, count, dateTime } from "../js/format.js";
 import { Dialog, Empty, Failure, Field, Icon, Picture, Progress, Segmented, Skeleton, useLoad } from "../js/ui.js";
-import { active, JobLine } from "./jobs.js";
+import { active, Again, JobLine } from "./jobs.js";
 import { addressOf } from "./router.js";
 import { DropField, UploadList, usePageDrop } from "./upload-list.js";
 import { StateBadge } from "./video-head.js";
@@ -30,7 +30,7 @@ export function VideoCard({ video, shop, writable, onJob, children }) {
       <h3><a class="plain clamp" dir="auto" href=${address} data-load=${elsewhere ? "1" : undefined}>${video.title || "Untitled"}</a></h3>
       <div class="row small"><${StateBadge} video=${video} />${video.published && html`<span class="badge accent"><${Icon} name="eye" />Published</span>`}<time class="muted" datetime=${video.created_at} title=${dateTime(video.created_at)}>${ago(video.created_at)}</time></div>
       ${active(video.job) ? html`<${JobLine} job=${video.job} writable=${writable} onJob=${onJob} />`
-        : video.state === "failed" ? html`<p class="fault clamp" dir="auto" title=${video.error}>${video.error || video.job?.error}</p>${video.job && writable && html`<${JobLine} job=${{ ...video.job, error: "" }} writable onJob=${onJob} />`}`
+        : video.state === "failed" ? html`<p class="fault clamp" dir="auto" title=${video.error}>${video.error || video.job?.error}</p>${video.job && writable && html`<${Again} job=${video.job} onJob=${onJob} />`}`
         : video.state === "ready" || video.kind === "stream" ? html`<${Reviewed} counts=${video.focuses} />` : null}
       ${children}
     </div></li>`;
