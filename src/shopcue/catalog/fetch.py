@@ -8,49 +8,43 @@ Ports other than 80 and 443, users in addresses, proxies and compressed answers 
 from __future__ import annotations
 
 import re
-import socket
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from http.client import HTTPException
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import BinaryIO, Protocol
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 from urllib3 import BaseHTTPResponse
-from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from shopcue.catalog.cache import Download, DownloadCache
 from shopcue.catalog.feeds import shown
-from shopcue.errors import MediaError, OutputError, UnsafeAddress
+from shopcue.catalog.web import (
+    Permit,
+    Resolve,
+    Target,
+    connection_to,
+    ended_at,
+    is_public_web,
+    permitted_addresses,
+    resolve_host,
+    take_apart,
+)
+from shopcue.errors import MediaError, OutputError
 
 MAX_BYTES = 20 << 20
 MAX_REDIRECTS = 3
-MAX_URL = 4_096
-PORTS = {"http": 80, "https": 443}
 _REDIRECTS = (301, 302, 303, 307, 308)
 _WEEK_S = 7 * 86_400
 _PATIENCE = 5  # how often in a row a host may be silent
 _PAUSE_S = 60.0  # how long it is then left alone
 _MAX_SILENT_HOSTS = 10_000
 _AGENT = "shopcue"
-_HOST = re.compile(r"(?=.{1,254}$)(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}\.?", re.IGNORECASE)
-_UNWRITABLE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")  # also halves of surrogate pairs, which UTF-8 cannot say
 _MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,10})")
-# Of protocols, and of 6to4 relays (withdrawn, RFC 7526), which not every release of Python tells from global ones.
-_SPECIAL_V4 = (IPv4Network("192.0.0.0/24"), IPv4Network("192.88.99.0/24"))
-_GLOBAL_V6 = IPv6Network("2000::/3")
-_NAT64 = IPv6Network("64:ff9b::/96")
-_RELAYS = tuple(IPv6Network(network) for network in ("2001::/23", "2001:db8::/32", "3fff::/20"))
 
-Address = IPv4Address | IPv6Address
 Progress = Callable[[int, int], None]
 _Take = Callable[[str, BaseHTTPResponse, float], bytes]
-Resolve = Callable[[str, int], Sequence[str]]
-"""Returns the addresses of a host, as text; raises OSError if it has none."""
 
 
 class Fetcher(Protocol):
@@ -58,46 +52,6 @@ class Fetcher(Protocol):
 
     def fetch(self, url: str) -> bytes:
         """Return the bytes; raises UnsafeAddress or MediaError."""
-
-
-def is_public(address: Address) -> bool:
-    """Tell whether an address belongs to the public internet, and so does the IPv4 address that it may carry."""
-    if isinstance(address, IPv4Address):
-        special = any(address in network for network in _SPECIAL_V4)
-        return address.is_global and not (address.is_multicast or address.is_reserved or special)
-    if address in _NAT64:
-        return is_public(IPv4Address(address.packed[-4:]))
-    carried = address.ipv4_mapped or address.sixtofour
-    if carried is not None:
-        return is_public(carried)
-    return address.is_global and address in _GLOBAL_V6 and not any(address in relay for relay in _RELAYS)
-
-
-def is_public_web(address: Address, port: int) -> bool:
-    """Tell whether a connection to `address` may be made: a public one, on the ports of the web."""
-    return port in PORTS.values() and is_public(address)
-
-
-def resolve_host(host: str, port: int) -> list[str]:
-    """Return the addresses that the system's resolver knows for a host; raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(place[0]) for *_, place in found))
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """One address to ask, taken apart once so that nobody reads it another way."""
-
-    url: str
-    scheme: str
-    host: str
-    port: int
-    path: str
-
-    @property
-    def authority(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == PORTS[self.scheme] else f"{host}:{self.port}"
 
 
 class HttpFetcher:
@@ -116,7 +70,7 @@ class HttpFetcher:
         total_s: float = 30.0,
         max_bytes: int = MAX_BYTES,
         resolve: Resolve = resolve_host,
-        permit: Callable[[Address, int], bool] = is_public_web,
+        permit: Permit = is_public_web,
         what: str = "picture",
     ) -> None:
         self._cache = cache or DownloadCache(None)
@@ -176,13 +130,13 @@ class HttpFetcher:
         deadline_s = time.monotonic() + self._total_s
         place = url
         for _ in range(MAX_REDIRECTS + 1):
-            answer = self._ask_patiently(_target(place), kept, take, deadline_s)
+            answer = self._ask_patiently(take_apart(place), kept, take, deadline_s)
             if isinstance(answer, Download):
                 return answer
             place = answer
         raise MediaError(f"{shown(url)} redirects more than {MAX_REDIRECTS} times; give the {self._what}'s own address")
 
-    def _ask_patiently(self, target: _Target, kept: Download | None, take: _Take, deadline_s: float) -> Download | str:
+    def _ask_patiently(self, target: Target, kept: Download | None, take: _Take, deadline_s: float) -> Download | str:
         """Ask, unless the host was silent so often that a feed full of its pictures would take hours to refuse."""
         silence = self._silent.get(target.host, _Silence())
         if silence.times >= _PATIENCE and time.monotonic() < silence.until_s:
@@ -202,17 +156,17 @@ class HttpFetcher:
         self._silent.pop(target.host, None)
         return answer
 
-    def _ask(self, target: _Target, kept: Download | None, take: _Take, deadline_s: float) -> Download | str:
+    def _ask(self, target: Target, kept: Download | None, take: _Take, deadline_s: float) -> Download | str:
         """Return the download, or the address that the host redirects to."""
         problem: Exception | None = None
-        for address in self._checked(target)[:3]:
+        for address in self._addresses(target)[:3]:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
                 break
-            connection = _connection(target, address, min(self._timeout_s, left_s))
+            connection = connection_to(target, address, min(self._timeout_s, left_s))
             try:
                 connection.connect()  # its time-out is one for the whole, the handshake of TLS included
-                with _ended_at(connection.sock, deadline_s):
+                with ended_at(connection.sock, deadline_s):
                     connection.request("GET", target.path, headers=_headers(target, kept), preload_content=False)
                     with connection.getresponse() as response:
                         return self._read(target, response, kept, take, deadline_s)
@@ -225,24 +179,14 @@ class HttpFetcher:
         reason = shown(str(problem)) or type(problem).__name__
         raise _Silent(f"{shown(target.url)} cannot be fetched: {reason}; check the address")
 
-    def _checked(self, target: _Target) -> list[str]:
-        """Return the addresses of the host; raises UnsafeAddress unless connections to all of them are permitted."""
+    def _addresses(self, target: Target) -> list[str]:
         try:
-            found = list(self._resolve(target.host, target.port))
-        except (OSError, UnicodeError) as error:
+            return permitted_addresses(target, self._resolve, self._permit)
+        except OSError as error:
             raise _Silent(f"the host of {shown(target.url)} is not known ({error}); check the address") from None
-        if not found:
-            raise _Silent(f"the host of {shown(target.url)} has no address; check the address")
-        for text in found:
-            if not self._permit(ip_address(text.partition("%")[0]), target.port) or "%" in text:
-                raise UnsafeAddress(
-                    f"{shown(target.url)} leads to {text} port {target.port}, which is not of the public web; "
-                    f"a {self._what} is fetched from public addresses on ports 80 and 443"
-                )
-        return found
 
     def _read(
-        self, target: _Target, response: BaseHTTPResponse, kept: Download | None, take: _Take, deadline_s: float
+        self, target: Target, response: BaseHTTPResponse, kept: Download | None, take: _Take, deadline_s: float
     ) -> Download | str:
         name = shown(target.url)
         if response.status in _REDIRECTS and (place := response.headers.get("Location")):
@@ -287,49 +231,6 @@ class _Silence:
     until_s: float = 0.0
 
 
-def _target(url: str) -> _Target:
-    """Take an address apart; raises UnsafeAddress for what is not plainly http(s)://host/path."""
-    name = shown(url)
-    if len(url) > MAX_URL or _UNWRITABLE.search(url):
-        raise UnsafeAddress(f"{name!r} is too long or holds control characters or backslashes; expected http(s)://...")
-    try:
-        parts = urlsplit(url.strip())
-        scheme, host, port = parts.scheme.lower(), parts.hostname or "", parts.port
-        host = host if ":" in host else host.encode("idna").decode("ascii")
-    except ValueError:  # covers UnicodeError, which a host that IDNA cannot write raises
-        raise UnsafeAddress(f"{name!r} is no valid address, expected http(s)://host/path") from None
-    if scheme not in PORTS:
-        raise UnsafeAddress(f"{name!r} is neither http nor https; give an address of the web")
-    if "@" in parts.netloc:
-        raise UnsafeAddress("an address of a picture holds a user name or password; give one without")
-    if not (_is_v6(host) or _HOST.fullmatch(host)):
-        raise UnsafeAddress(f"{name!r} has no valid host, expected http(s)://host/path")
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
-    query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~?") if parts.query else ""
-    return _Target(url, scheme, host, PORTS[scheme] if port is None else port, path + query)
-
-
-def _is_v6(host: str) -> bool:
-    try:
-        return ":" in host and "%" not in host and bool(IPv6Address(host))
-    except ValueError:
-        return False
-
-
-def _connection(target: _Target, address: str, timeout_s: float) -> HTTPConnection:
-    """Return a connection to the address that was checked, which is to prove that it is the host that was asked for."""
-    if target.scheme == "http":
-        return HTTPConnection(address, target.port, timeout=timeout_s)
-    return HTTPSConnection(
-        address,
-        target.port,
-        timeout=timeout_s,
-        cert_reqs="CERT_REQUIRED",
-        server_hostname=target.host.rstrip("."),
-        assert_hostname=target.host.rstrip("."),
-    )
-
-
 def _write(file: BinaryIO, chunk: bytes) -> None:
     try:
         file.write(chunk)
@@ -348,7 +249,7 @@ def _check_time(deadline_s: float) -> None:
         raise TimeoutError("out of time")
 
 
-def _headers(target: _Target, kept: Download | None) -> dict[str, str]:
+def _headers(target: Target, kept: Download | None) -> dict[str, str]:
     headers = {
         "Host": target.authority,
         "User-Agent": _AGENT,
@@ -369,20 +270,3 @@ def _fresh_until_s(response: BaseHTTPResponse) -> float:
     if age is None or "no-store" in control or "no-cache" in control:
         return 0.0
     return time.time() + min(int(age.group(1)), _WEEK_S)
-
-
-@contextmanager
-def _ended_at(sock: socket.socket, deadline_s: float) -> Iterator[None]:
-    """Hang up at the deadline, whatever is waited for: a host may send one byte just before every time-out."""
-
-    def hang_up() -> None:
-        with suppress(OSError):
-            socket.socket.shutdown(sock, socket.SHUT_RDWR)  # not that of TLS, which would wait for an answer
-
-    watch = threading.Timer(max(0.0, deadline_s - time.monotonic()), hang_up)
-    watch.daemon = True
-    watch.start()
-    try:
-        yield
-    finally:
-        watch.cancel()

@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Collection
 from urllib.parse import urlsplit
 
-from shopcue.catalog.fetch import is_public
+from shopcue.catalog.web import is_public
 from shopcue.errors import UnsafeAddress
 
 WEB = ("http", "https")

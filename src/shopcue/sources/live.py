@@ -19,7 +19,7 @@ import av
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-from shopcue.catalog.fetch import Resolve, is_public, resolve_host
+from shopcue.catalog.web import Resolve, is_public, resolve_host
 from shopcue.errors import MediaError, UnsafeAddress
 from shopcue.records import Frame
 from shopcue.sources.containers import MAX_PIXELS

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm import Session
 
-from shopcue.catalog.fetch import Address, HttpFetcher, is_public_web
+from shopcue.catalog.fetch import HttpFetcher
+from shopcue.catalog.web import Address, is_public_web
 from shopcue.database import Database
 from shopcue.methods import Method, open_method
 from shopcue.models.image import ImageEncoder
