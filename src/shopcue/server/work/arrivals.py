@@ -9,7 +9,8 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from shopcue.errors import MediaError, OutputError
+from shopcue.catalog.fetch import Unreachable
+from shopcue.errors import OutputError
 from shopcue.server.work.place import Place, Update
 
 _TRIES = 3
@@ -38,7 +39,7 @@ def download(url: str, target: Path, kind: str, place: Place, update: Update) ->
                     place.fetcher(kind).save(url, file, progress)
                     os.fsync(file.fileno())
                 break
-            except MediaError:
+            except Unreachable:
                 if attempt == _TRIES:
                     raise
                 _wait(_PAUSE_S * attempt, update)
