@@ -19,7 +19,7 @@ from shopcue.server.media import FrameCache, frame_jpeg, poster_jpeg, write_whol
 from shopcue.sources.files import probe
 
 if TYPE_CHECKING:
-    from conftest import MakeVideo
+    from clips import MakeVideo
 
 Image = NDArray[np.uint8]
 

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import (  # type: ignore[import-not-found, unused-ignore]
+from clips import (
     Image,
     MakeVideo,
     Sound,
