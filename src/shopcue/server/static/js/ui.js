@@ -230,10 +230,10 @@ export function Menu({ label, button, class: extra = "button", left = false, chi
 export class Toasts {
   constructor() { this.all = []; this.watchers = new Set(); this.next = 1; }
 
-  /** Show `text`; `action` is {label, run}; tone "bad" stays longer. Returns a function that takes it away. */
-  show(text, { action = null, tone = "", seconds = tone === "bad" ? 9 : 6 } = {}) {
-    const toast = { id: this.next++, text, action, tone };
-    this.change([...this.all.slice(-2), toast]);
+  /** Show `text`; `action` is {label, run}; tone "bad" stays longer; it takes the place of one with the same `key`. */
+  show(text, { action = null, tone = "", key = null, seconds = tone === "bad" ? 9 : 6 } = {}) {
+    const toast = { id: this.next++, text, action, tone, key };
+    this.change([...this.all.filter((one) => key === null || one.key !== key).slice(-2), toast]);
     const leave = () => this.change(this.all.filter((one) => one.id !== toast.id));
     setTimeout(leave, seconds * 1000);
     return leave;

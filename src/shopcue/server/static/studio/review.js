@@ -92,8 +92,7 @@ export class Review {
     return this.inTurn(id, send).then((answer) => {
       if (!answer) return;
       this.done.push(id);
-      const what = action === "replace" ? `${DONE[action]} “${answer.title}”` : `${DONE[action]} “${answer.title}”`;
-      this.toasts.show(what, { action: { label: "Undo", run: () => this.undo(id) } });
+      this.toasts.show(`${DONE[action]} “${answer.title}”`, { key: id, action: { label: "Undo", run: () => this.undo(id) } });
     });
   }
 
@@ -103,7 +102,7 @@ export class Review {
     const at = this.done.lastIndexOf(id);
     if (at >= 0) this.done.splice(at, 1);
     return this.inTurn(id, () => post(path("/api/focuses/{}/undo", id))).then((answer) => {
-      if (answer) this.toasts.show(`Undone: “${answer.title}” is as it was`);
+      if (answer) this.toasts.show(`Undone: “${answer.title}” is as it was`, { key: id });
     });
   }
 
@@ -113,7 +112,7 @@ export class Review {
       const focus = await post(path("/api/videos/{}/focuses", this.videoId), { product_id: product.product_id, start_s, end_s });
       this.take(focus);
       this.done.push(focus.focus_id);
-      this.toasts.show(`Added “${focus.title}”`, { action: { label: "Undo", run: () => this.undo(focus.focus_id) } });
+      this.toasts.show(`Added “${focus.title}”`, { key: focus.focus_id, action: { label: "Undo", run: () => this.undo(focus.focus_id) } });
       return focus;
     } catch (error) {
       this.toasts.fail(error);

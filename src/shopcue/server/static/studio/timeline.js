@@ -5,7 +5,7 @@
  * smooth. The playhead moves outside Preact: it changes with every frame.
  */
 
-import { html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { Component, html, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { clock, percent, span as inWords } from "../js/format.js";
 import { Empty, Picture, Tool, useMedia } from "../js/ui.js";
 import { doubtful } from "./review.js";
@@ -45,13 +45,21 @@ function Bar({ bar, chosen, drag, onChoose, onZoom, grip, writable }) {
   </div>`;
 }
 
-function Lane({ lane, index, height, bars, chosenId, ...rest }) {
-  return html`<div class="tl-lane c${lane.colour}" role="group" aria-label=${lane.title} style=${{ transform: `translateY(${index * height}px)`, height: `${height}px` }}>
-    <div class="tl-label" title=${lane.title}><${Picture} src=${lane.picture} icon="tag" /><span class="line" dir="auto">${lane.title}</span><span class="num muted">${lane.focuses.length}</span></div>
-    <div class="tl-track">
-      ${bars.map((bar) => html`<${Bar} key=${bar.focuses[0].focus_id} bar=${bar} chosen=${bar.focuses.length === 1 && bar.focuses[0].focus_id === chosenId} ...${rest} />`)}
-    </div>
-  </div>`;
+/** A product's lane; drawn again only when something of it changes, so that scrolling past hundreds stays smooth. */
+class Lane extends Component {
+  shouldComponentUpdate(next) {
+    return Object.keys(next).some((name) => next[name] !== this.props[name]);
+  }
+
+  render({ lane, index, height, view, width, chosenId, grip, ...rest }) {
+    const bars = barsOf(lane.focuses, view, width, { longest: lane.longest, keep: chosenId });
+    return html`<div class="tl-lane c${lane.colour}" role="group" aria-label=${lane.title} style=${{ transform: `translateY(${index * height}px)`, height: `${height}px` }}>
+      <div class="tl-label" title=${lane.title}><${Picture} src=${lane.picture} icon="tag" /><span class="line" dir="auto">${lane.title}</span><span class="num muted">${lane.focuses.length}</span></div>
+      <div class="tl-track">
+        ${bars.map((bar) => html`<${Bar} key=${bar.focuses[0].focus_id} bar=${bar} chosen=${bar.focuses.length === 1 && bar.focuses[0].focus_id === chosenId} grip=${grip} ...${rest} />`)}
+      </div>
+    </div>`;
+  }
 }
 
 /** The view of the timeline with its ways to move it; changes are drawn once a frame at most. */
@@ -212,11 +220,11 @@ export function Timeline({ focuses, duration, liveTime, chosenId, media, writabl
     const track = event.target.closest(".tl-track");
     if (track) media.seek(view.from + ((event.clientX - track.getBoundingClientRect().left) * view.span) / width);
   };
-  const zoomTo = (bar) => {
+  const zoomTo = useCallback((bar) => {
     const start = bar.focuses[0].start_s;
     const end = bar.focuses.at(-1).end_s;
     change(() => ({ from: start - 0.1 * (end - start), span: 1.2 * (end - start) }));
-  };
+  }, [change]);
   return html`<section class="timeline" aria-label="Timeline">
     <div class="tl-head">
       ${head}
@@ -231,9 +239,11 @@ export function Timeline({ focuses, duration, liveTime, chosenId, media, writabl
     <div class="tl-scroll" ref=${scroll} style=${{ "--label": `${labelWidth}px` }}>
       <${Ruler} view=${view} width=${width} onScrub=${(time) => media.seek(Math.min(Math.max(time, 0), duration))} />
       <div class="tl-lanes" style=${{ height: `${lanes.length * laneHeight}px` }} onClick=${seekTo}>
-        ${lanes.slice(first, last).map((lane, i) => html`<${Lane} key=${lane.product_id} lane=${lane} index=${first + i} height=${laneHeight}
-          bars=${barsOf(lane.focuses, view, width, { longest: lane.longest, keep: chosenId })} chosenId=${chosenId} drag=${drag} writable=${writable}
-          onChoose=${onChoose} onZoom=${zoomTo} grip=${grip} />`)}
+        ${lanes.slice(first, last).map((lane, i) => {
+          const own = lane.focuses.some((focus) => focus.focus_id === chosenId);
+          return html`<${Lane} key=${lane.product_id} lane=${lane} index=${first + i} height=${laneHeight} view=${view} width=${width} writable=${writable}
+            chosenId=${own ? chosenId : null} drag=${own ? drag : null} grip=${own ? grip : null} onChoose=${onChoose} onZoom=${zoomTo} />`;
+        })}
         <div class="tl-over"><i class="tl-playhead"></i></div>
       </div>
       ${!lanes.length && html`<div class="tl-none"><${Empty} icon="tag" title="No product is on the timeline" level=${3} /></div>`}
