@@ -129,7 +129,7 @@ export function Lab({ video }) {
       <aside class="stack">
         <section class="card pad" aria-labelledby="candidates"><header class="row"><h2 id="candidates">Best candidates</h2><span class="num small muted push">${clock(time_s, 1)}</span></header>
           <${Candidates} moment=${moment} shop=${video.shop} onBox=${setBox} /></section>
-        <section class="card pad" aria-labelledby="words"><h2 id="words">Said and written</h2><${Words} words=${words ?? SILENT} time_s=${time_s} onSeek=${seek} /></section>
+        <section class="card pad" aria-labelledby="things"><h2 id="things">In this frame</h2><${Things} things=${things} near=${near} onHover=${setHovered} onChoose=${choose} /></section>
       </aside>
       ${found.error && html`<${Failure} error=${found.error} retry=${() => { minutes.retry(); minutes.want(page.start_s, page.end_s); }} />`}
       ${untraced && html`<p class="notice" role="status">There is no trace of this stretch. A trace is kept when a video is matched; match it again in the studio to see it here.</p>`}
@@ -141,7 +141,7 @@ export function Lab({ video }) {
         ${picks.length ? html`<ul class="pick-list">${picks.map((pick) => html`<${Pick} key=${`${pick.tracklet_id} ${pick.time_s}`} pick=${pick} videoId=${video.video_id} shop=${video.shop}
           near=${near} onHover=${setHovered} onSee=${see} />`)}</ul>` : html`<p class="muted small">No view was picked here.</p>`}
       </section>
-      <section class="card pad detected" aria-labelledby="things"><h2 id="things">In this frame</h2><${Things} things=${things} near=${near} onHover=${setHovered} onChoose=${choose} /></section>
+      <section class="card pad spoken" aria-labelledby="words"><h2 id="words">Said and written</h2><${Words} words=${words ?? SILENT} time_s=${time_s} onSeek=${seek} /></section>
     </main>
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
 }

@@ -76,7 +76,7 @@ export function Things({ things, near, onHover, onChoose }) {
 }
 
 /** What was said and written around a time; the words of the moment stand out. */
-export function Words({ words, time_s, around_s = 12, onSeek }) {
+export function Words({ words, time_s, around_s = 10, onSeek }) {
   const said = words.utterances.map((one) => ({ ...one, who: "", at_s: one.start_s, now: one.start_s <= time_s && time_s < one.end_s }));
   const written = words.comments.map((one) => ({ ...one, who: one.user || "?", at_s: one.time_s, end_s: one.time_s, now: Math.abs(one.time_s - time_s) < 1.5 }));
   const near = [...said, ...written].filter((one) => one.at_s < time_s + around_s && one.end_s > time_s - around_s).sort((a, b) => a.at_s - b.at_s);
