@@ -16,7 +16,7 @@ import pyarrow as pa
 from lancedb.expr import col
 
 from shopcue.catalog.exact import THUMBNAIL_PX, Progress
-from shopcue.catalog.rows import schema, vector_column
+from shopcue.catalog.rows import KEY, schema, vector_column
 from shopcue.catalog.shelves import Shelf, Shelves
 from shopcue.catalog.thumbnails import decode_thumbnail
 from shopcue.models.image import ImageEncoder
@@ -51,7 +51,7 @@ def reindex(shelves: Shelves, shelf: Shelf, encoder: ImageEncoder, progress: Pro
     latest = _stamps(old)
     _delete(shelves, new, np.setdiff1d(held, latest))
     for rows in _embedded(old, np.setdiff1d(latest, held), encoder):
-        keys = new.merge_insert(["product_id", "position"])
+        keys = new.merge_insert(KEY)
         shelves.write(keys.when_matched_update_all().when_not_matched_insert_all().execute, rows)
     shelves.drop_tables(shelf.shop, but=name)
 

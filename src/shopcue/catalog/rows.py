@@ -15,12 +15,16 @@ from hashlib import sha256
 import numpy as np
 import pyarrow as pa
 
+from shopcue.catalog.shelves import key_field
 from shopcue.errors import RecordError
 from shopcue.models.text import is_unspaced, words
 from shopcue.records import Floats, Product
 
 TEXTS = ("title", "category", "price", "link", "brand", "availability")
 """What a product says in every row; its description stands in the first."""
+
+KEY = "picture_id"
+"""The column that names a row: a product and a position; stores know keys of one column only."""
 
 LIGHT = ("product_id", "position", "place", "stamp", *TEXTS, "image", "content", "digest")
 """The columns that are kept in memory."""
@@ -58,6 +62,7 @@ def schema(dim: int) -> pa.Schema:
     texts = [(name, pa.string()) for name in (*TEXTS, "image", "content", "digest", "description", "text")]
     return pa.schema(
         [
+            key_field(KEY),
             ("product_id", pa.string()),
             ("position", pa.int32()),
             ("place", pa.int64()),
@@ -76,6 +81,7 @@ def to_table(items: Sequence[Embedded], places: Sequence[int], dim: int) -> pa.T
     products = [item.product for item, _, _ in rows]
     vectors = np.concatenate([item.vectors for item in items])
     columns = {
+        KEY: pa.array([f"{position} {item.product.product_id}" for item, _, position in rows], pa.string()),
         "product_id": pa.array([product.product_id for product in products], pa.string()),
         "position": pa.array([position for _, _, position in rows], pa.int32()),
         "place": pa.array([place for _, place, _ in rows], pa.int64()),
@@ -139,7 +145,7 @@ def to_embedded(rows: pa.Table) -> tuple[Embedded, ...]:
 def to_vectors(column: pa.ChunkedArray | pa.Array) -> Floats:
     """Return a column of vectors as float32 (N, D)."""
     whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-    return np.asarray(whole.flatten(), np.float32).reshape(len(whole), -1)
+    return np.asarray(whole.flatten(), np.float32).reshape(len(whole), whole.type.list_size)
 
 
 def terms(text: str, *, single: bool = False) -> list[str]:

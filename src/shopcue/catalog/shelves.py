@@ -26,13 +26,18 @@ from shopcue.errors import StoreError
 T = TypeVar("T")
 P = ParamSpec("P")
 
+
+def key_field(name: str) -> pa.Field:
+    """Return the column that names the rows of a table: of two writers that add one at once, the later replaces it."""
+    return pa.field(name, pa.string(), nullable=False, metadata={"lance-schema:unenforced-primary-key": "true"})
+
+
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SHOPS = "shops"
 _SHOPS_SCHEMA = pa.schema(
-    [("shop", pa.string()), ("generation", pa.int64()), ("name", pa.string()), ("fingerprint", pa.string()),
+    [key_field("shop"), ("generation", pa.int64()), ("name", pa.string()), ("fingerprint", pa.string()),
      ("dim", pa.int32()), ("changed_at", pa.float64())]
 )  # fmt: skip
-_NAMES_AT_ONCE = 1_000
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
 _CONFLICT = re.compile(r"conflict|concurrent|retry|contention", re.IGNORECASE)
 
@@ -127,9 +132,11 @@ class Shelves:
                 self._connection.drop_table(name, ignore_missing=True)
 
     def _names(self) -> list[str]:
-        names: list[str] = []
-        while some := self._connection.table_names(names[-1] if names else None, limit=_NAMES_AT_ONCE):
-            names += some
+        page = self._connection.list_tables()
+        names = list(page.tables)
+        while page.page_token:
+            page = self._connection.list_tables(page_token=page.page_token)
+            names += page.tables
         return names
 
     def write(self, work: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

@@ -23,7 +23,7 @@ from shopcue.catalog.feeds import revised, shown
 from shopcue.catalog.onair import Galleries, ShopOnAir
 from shopcue.catalog.queries import nearest, read_descriptions, read_pictures, read_rows, with_vectors, worded
 from shopcue.catalog.reindexing import reindex
-from shopcue.catalog.rows import LIGHT, Embedded, schema, to_embedded, to_products, to_table
+from shopcue.catalog.rows import KEY, LIGHT, Embedded, schema, to_embedded, to_products, to_table
 from shopcue.catalog.shelves import Shelf, Shelves, check_shop
 from shopcue.catalog.snapshot import Snapshot, Wanted
 from shopcue.errors import RecordError, StoreError, WeightsError
@@ -297,6 +297,8 @@ class CatalogStore:
     def _open_shelf(self, shop: str, fingerprint: str, dim: int) -> Shelf:
         self.check(shop, fingerprint)
         if shelf := self.shelf(shop):
+            if shelf.dim != dim:
+                raise RecordError(f"the vectors have {dim} numbers, those of the shop {shop} have {shelf.dim}")
             return shelf
         dropped = self._shelves.every().get(shop)
         generation = dropped.generation + 1 if dropped else 1
@@ -323,7 +325,7 @@ class CatalogStore:
         rows = to_table(items, places, shelf.dim)
         merge = (
             self._shelves.table(shelf.name)
-            .merge_insert(["product_id", "position"])
+            .merge_insert(KEY)
             .when_matched_update_all()
             .when_not_matched_insert_all()
             .when_not_matched_by_source_delete(col("product_id").isin(ids))  # the pictures that a product has no more
