@@ -50,7 +50,7 @@ def add_matched(
     with parts.database.write() as session:
         video = add_video(session, SHOP, "recording", title, "/somewhere/private/show.mp4")
         change_video(session, video.video_id, duration_s=80.0, width=640, height=360, published=published)
-        put_focuses(session, video, found, {"image": "house-test"})
+        put_focuses(session, video, found, {"image": "house-test"}, {p.product_id: p.title for p in (COAT, MUG, HAT)})
         return video.video_id
 
 
