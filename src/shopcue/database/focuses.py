@@ -138,10 +138,16 @@ def settle_focus(session: Session, focus_id: str, focus: records.Focus, titles: 
 
 def close_open_focuses(session: Session, video_id: str, media_s: float | None = None) -> list[Focus]:
     """End all focuses of a stream that are still on, because the stream ended or its worker did."""
-    rows = list(session.scalars(select(Focus).where(Focus.video_id == video_id, Focus.is_open)))
+    rows = list_open(session, video_id)
     for row in rows:
         close_focus(session, row.focus_id, media_s=media_s)
     return rows
+
+
+def list_open(session: Session, video_id: str) -> list[Focus]:
+    """Return the focuses of a stream that are still on, in order of start."""
+    query = select(Focus).where(Focus.video_id == video_id, Focus.is_open)
+    return list(session.scalars(query.order_by(Focus.start_s, Focus.focus_id)))
 
 
 # ---- reading ---------------------------------------------------------------------------------------------------

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import CursorResult, Select, delete, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from shopcue.database.events import EVENT_TYPES, add_event, events_after, last_event_id
@@ -90,16 +90,48 @@ def queue_deliveries(session: Session, limit: int = _EVENTS_AT_ONCE) -> int:
     return queued
 
 
-def due_deliveries(session: Session, now: float, limit: int = 50) -> list[Due]:
-    """Return the deliveries whose time has come, those that wait longest first."""
+def awaits_sending(session: Session, now: float) -> bool:
+    """Tell whether `queue_deliveries` or `due_deliveries` would find anything; cheap, and writes nothing."""
+    newest = last_event_id(session)
+    news = select(Webhook.webhook_id).where(Webhook.active, Webhook.cursor < newest)
+    return bool(session.scalar(select(exists(news) | exists(_due(now)))))
+
+
+def due_deliveries(
+    session: Session,
+    now: float,
+    limit: int = 50,
+    *,
+    each: int = 10,
+    skip: Collection[str] = (),
+    hold_s: float = 0.0,
+) -> list[Due]:
+    """Return the deliveries whose time has come, those that wait longest first.
+
+    each: how many at most of one webhook. skip: ids of webhooks that are left out. hold_s: for how many seconds nobody
+    else gets the same ones, unless they are settled before; then call it in a writing transaction.
+    """
+    order = (Delivery.next_at, Delivery.event_id)
+    place = func.row_number().over(partition_by=Delivery.webhook_id, order_by=order)
+    due = _due(now).add_columns(place.label("place")).where(Delivery.webhook_id.not_in(skip)).subquery()
     query = (
         select(Delivery, Event, Webhook)
+        .join(due, due.c.delivery_id == Delivery.delivery_id)
         .join(Event, Event.event_id == Delivery.event_id)
         .join(Webhook, Webhook.webhook_id == Delivery.webhook_id)
-        .where(Delivery.state == "waiting", Delivery.next_at <= now, Webhook.active)
-        .order_by(Delivery.next_at, Delivery.event_id)
+        .where(due.c.place <= each)
+        .order_by(*order)
     )
-    return [Due(*row) for row in session.execute(query.limit(limit))]
+    found = [Due(*row) for row in session.execute(query.limit(limit))]
+    for one in found:
+        one.delivery.next_at = now + hold_s if hold_s else one.delivery.next_at
+    return found
+
+
+def put_back(session: Session, delivery_ids: Collection[str], at: float) -> None:
+    """Make deliveries that were held due again from a time on; an attempt at them does not count."""
+    waiting = (Delivery.delivery_id.in_(delivery_ids), Delivery.state == "waiting")
+    session.execute(update(Delivery).where(*waiting).values(next_at=at))
 
 
 def settle_delivery(
@@ -110,10 +142,12 @@ def settle_delivery(
     retry_at: float | None = None,
     status_code: int | None = None,
     error: str = "",
+    gone: bool = False,
 ) -> Delivery | None:
     """Note how an attempt went: delivered, to be tried again at `retry_at`, or failed for good if that is None.
 
-    Returns None if the webhook was deleted meanwhile.
+    gone: the address said that it is there no more; the webhook is not used again. Returns None if the webhook was
+    deleted meanwhile.
     """
     delivery = session.get(Delivery, delivery_id)
     if delivery is None:
@@ -122,6 +156,8 @@ def settle_delivery(
     delivery.state = "delivered" if delivered else "failed" if retry_at is None else "waiting"
     delivery.next_at = delivery.next_at if retry_at is None else retry_at
     delivery.status_code, delivery.error = status_code, error
+    if gone:
+        get_row(session, Webhook, delivery.webhook_id).active = False
     delivery.updated_at = time.time()
     return delivery
 
@@ -142,6 +178,15 @@ def prune_deliveries(session: Session, older_than_at: float) -> int:
     done = session.execute(delete(Delivery).where(Delivery.state != "waiting", Delivery.updated_at < older_than_at))
     assert isinstance(done, CursorResult)
     return done.rowcount
+
+
+def _due(now: float) -> Select[str]:
+    """Return the query for the ids of the deliveries whose time has come."""
+    return (
+        select(Delivery.delivery_id)
+        .join(Webhook, Webhook.webhook_id == Delivery.webhook_id)
+        .where(Delivery.state == "waiting", Delivery.next_at <= now, Webhook.active)
+    )
 
 
 def _queue(session: Session, webhook: Webhook, event: Event) -> Delivery:
