@@ -265,6 +265,11 @@ class WebhookSender:
             put_back(session, [due.delivery.delivery_id for due in batch], time.time())
 
 
+def webhook_sender(database: Database, *, allow_private: bool) -> WebhookSender:
+    """Return what sends the webhooks of a server. allow_private: to every address, else to those of the public web."""
+    return WebhookSender(database, Poster(permit=lambda address, port: allow_private or is_public_web(address, port)))
+
+
 def message(event: Event, secret: str) -> tuple[bytes, dict[str, str]]:
     """Return what a webhook is sent of an event: the body, as live events say it, and its headers, signed now."""
     body = json.dumps(event_fields(event), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()

@@ -14,6 +14,7 @@ from shopcue.database import Database
 from shopcue.database.tokens import create_token, list_tokens
 from shopcue.errors import SettingsError
 from shopcue.server.app import create_app
+from shopcue.server.delivery import webhook_sender
 from shopcue.server.housekeeping import Housekeeping
 from shopcue.server.services import open_services
 from shopcue.server.settings import ServerSettings
@@ -38,6 +39,7 @@ def serve(settings: ServerSettings, note: Note, *, new_admin_token: bool = False
     supervisor = Supervisor(settings)
     parts = open_services(settings, supervisor.alive)
     housekeeping = Housekeeping(parts)
+    webhooks = webhook_sender(parts.database, allow_private=settings.allow_private)
     try:
         with _listening(settings) as listener:
             token = _first_token(parts.database, anew=new_admin_token)
@@ -45,12 +47,14 @@ def serve(settings: ServerSettings, note: Note, *, new_admin_token: bool = False
                 note(f"admin token, shown this once: {token}")
             supervisor.start()
             housekeeping.start()
+            webhooks.start()
             host, port = listener.getsockname()[:2]
             note(f"shopcue listens at http://{f'[{host}]' if ':' in host else host}:{port}")
             _Server(create_app(parts), settings).run([listener])
     finally:
         supervisor.stop()
         housekeeping.stop()
+        webhooks.stop()
         parts.database.close()
 
 
