@@ -32,6 +32,7 @@ _SEND_S: Final = 20.0
 _CHECK_S: Final = 15.0
 _TRY_AGAIN_LATER: Final = 1013
 _SERVICE_RESTART: Final = 1012
+_NOT_ALLOWED: Final = 1008
 _MOST_ID: Final = (1 << 63) - 1
 
 
@@ -126,15 +127,21 @@ class EventStream(Response):
 
 async def tell_by_socket(socket: WebSocket, watch: Watch) -> None:
     """Tell events by WebSocket, one message each, until one of both sides ends it."""
+    accepted = asyncio.Event()
 
     async def send_batch(batch: list[Message], _: int) -> None:
+        if not accepted.is_set():  # now that it follows: what happens after the opening is told
+            await socket.accept()
+            accepted.set()
         for each in batch:
             await socket.send_text(each.text)
 
     async def tell() -> None:
         try:
             ended = await watch.tell(send_batch)
-            code, reason = (_SERVICE_RESTART, "come back") if ended else (1008, "you may not follow this any longer")
+            code, reason = (
+                (_SERVICE_RESTART, "come back") if ended else (_NOT_ALLOWED, "you may not follow this any longer")
+            )
         except TimeoutError:
             code, reason = _TRY_AGAIN_LATER, "too slow: come back with after= the last event_id"
         except WebSocketDisconnect:
@@ -142,7 +149,6 @@ async def tell_by_socket(socket: WebSocket, watch: Watch) -> None:
         async with asyncio.timeout(_SEND_S):
             await socket.close(code, reason)
 
-    await socket.accept()
     async with anyio.create_task_group() as tasks:
 
         async def tell_and_end() -> None:
@@ -153,6 +159,7 @@ async def tell_by_socket(socket: WebSocket, watch: Watch) -> None:
             tasks.cancel_scope.cancel()
 
         tasks.start_soon(tell_and_end)
+        await accepted.wait()
         while (await socket.receive())["type"] != "websocket.disconnect":
             pass
         tasks.cancel_scope.cancel()
