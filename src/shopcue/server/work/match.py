@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
@@ -19,7 +20,8 @@ from shopcue.database.tables import Job, Video
 from shopcue.pipeline import Words
 from shopcue.records import Gallery, Utterance
 from shopcue.server.media import poster_jpeg, write_whole
-from shopcue.server.work.arrivals import download, ending, take_upload
+from shopcue.server.placing import media_ending
+from shopcue.server.work.arrivals import download, take_upload
 from shopcue.server.work.place import Outcome, Place, Update
 from shopcue.sources.comments import read_comments
 from shopcue.sources.files import VideoInfo, probe
@@ -28,8 +30,6 @@ from shopcue.speech import recognise_video
 from shopcue.trace import TraceFiles
 
 _log = logging.getLogger(__name__)
-
-MEDIA_ENDINGS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".flv", ".avi", ".ogv", ".mpg")
 
 
 def match(job: Job, place: Place, update: Update) -> Outcome:
@@ -88,12 +88,11 @@ def _media(video: Video, job: Job, place: Place, update: Update) -> Path:
     there = place.settings.media_file(video.video_id)
     if there is not None:
         return there
-    folder, url = place.settings.video_folder(video.video_id), job.payload.get("url")
-    name = str(url or job.payload.get("name") or video.source)
-    found = ending(name, ".mp4")
-    target = folder / f"media{found if found in MEDIA_ENDINGS else '.mp4'}"
+    url = str(job.payload.get("url") or "")
+    name = urlsplit(url).path if url else str(job.payload.get("name") or video.source)
+    target = place.settings.video_folder(video.video_id) / f"media{media_ending(name)}"
     if url:
-        download(str(url), target, "video", place, update)
+        download(url, target, "video", place, update)
     else:
         take_upload(str(job.payload.get("upload_id")), target, place)
     return target
