@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import select
@@ -126,6 +127,18 @@ def list_reviews(
     if before is not None:
         query = query.where(Review.review_id < before)
     return list(session.scalars(query.order_by(Review.review_id.desc()).limit(max(1, min(limit, MAX_LIMIT)))))
+
+
+def review_histories(session: Session, shop: str, after: str = "", limit: int = 500) -> list[list[Review]]:
+    """Return all that was decided about each of the next `limit` focuses of a shop, oldest first.
+
+    after: the id of the focus after which to go on; they come in the order of their ids.
+    """
+    ids = select(Review.focus_id).where(Review.shop == shop, Review.focus_id > after).distinct()
+    next_ids = ids.order_by(Review.focus_id).limit(limit)
+    query = select(Review).where(Review.shop == shop, Review.focus_id.in_(next_ids))
+    rows = session.scalars(query.order_by(Review.focus_id, Review.review_id))
+    return [list(history) for _, history in groupby(rows, key=lambda review: review.focus_id)]
 
 
 def count_reviewed(session: Session, video_id: str) -> int:
