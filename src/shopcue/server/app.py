@@ -17,7 +17,7 @@ from shopcue.server.photo_search import PhotoSearch
 from shopcue.server.problems import answer_problems
 from shopcue.server.published import Showcase
 from shopcue.server.reports import Reports
-from shopcue.server.security import BodyLimit, SecurityHeaders
+from shopcue.server.security import SecurityHeaders
 from shopcue.server.services import Services
 
 
@@ -40,6 +40,7 @@ def create_app(parts: Services) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        max_body_size=parts.settings.body_bytes,
     )
     app.state.services, app.state.showcase = parts, showcase
     app.state.reports, app.state.photo_search = Reports(parts), PhotoSearch(parts)
@@ -48,7 +49,6 @@ def create_app(parts: Services) -> FastAPI:
     app.mount("/static", pages.Files(), name="static")
     answer_problems(app)
     app.add_middleware(OpenToAll)
-    app.add_middleware(BodyLimit, most_bytes=parts.settings.body_bytes)
     app.add_middleware(RequestTimes, metrics=parts.metrics)
     app.add_middleware(SecurityHeaders)
     return app

@@ -136,6 +136,7 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     lines = {
         404: f"there is nothing at {request.url.path}; see /api/openapi.json for what there is",
         405: f"{request.method} is not possible at {request.url.path}; see /api/openapi.json for what is",
+        413: "the request has more bytes than one may have; send a file as an upload, in chunks",
     }
     return problem(error.status_code, lines.get(error.status_code, str(error.detail)), error.headers)
 

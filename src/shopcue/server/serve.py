@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from typing import Protocol
 
 import uvicorn
 from fastapi import FastAPI
@@ -36,26 +38,56 @@ def serve(settings: ServerSettings, note: Note, *, new_admin_token: bool = False
     note: is told where the server is, and at the first start, or if new_admin_token, a token for an admin: once. Raises
     SettingsError where the address is taken, StateError where the database cannot be opened.
     """
-    supervisor = Supervisor(settings)
-    parts = open_services(settings, supervisor.alive)
-    housekeeping = Housekeeping(parts)
-    webhooks = webhook_sender(parts.database, allow_private=settings.allow_private)
-    try:
-        with _listening(settings) as listener:
-            token = _first_token(parts.database, anew=new_admin_token)
-            if token:
+    settings.make_folders()
+    with _alone(settings), _listening(settings) as listener:
+        supervisor = Supervisor(settings)
+        parts = open_services(settings, supervisor.alive)
+        try:
+            if token := _first_token(parts.database, anew=new_admin_token):
                 note(f"admin token, shown this once: {token}")
-            supervisor.start()
-            housekeeping.start()
-            webhooks.start()
-            host, port = listener.getsockname()[:2]
-            note(f"shopcue listens at http://{f'[{host}]' if ':' in host else host}:{port}")
-            _Server(create_app(parts), settings).run([listener])
-    finally:
-        supervisor.stop()
-        housekeeping.stop()
-        webhooks.stop()
-        parts.database.close()
+            webhooks = webhook_sender(parts.database, allow_private=settings.allow_private)
+            with _beside(supervisor, Housekeeping(parts), webhooks):
+                note(f"shopcue listens at {_address(listener)}")
+                _Server(create_app(parts), settings).run([listener])
+        finally:
+            parts.database.close()
+
+
+class _Part(Protocol):
+    """Something that works beside the API."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def stop(self) -> None:
+        """End."""
+
+
+@contextmanager
+def _beside(*others: _Part) -> Iterator[None]:
+    """Let others work while the block does, and end them in the order in which they began."""
+    with ExitStack() as stack:
+        for other in reversed(others):
+            stack.callback(other.stop)
+        for other in others:
+            other.start()
+        yield
+
+
+@contextmanager
+def _alone(settings: ServerSettings) -> Iterator[None]:
+    """Keep other servers off this one's folder; a lock of the system's, which ends with the process."""
+    with (settings.data / "server.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SettingsError(f"another server runs on {settings.data}; stop it, or give another --data") from None
+        yield
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def _first_token(database: Database, *, anew: bool) -> str | None:

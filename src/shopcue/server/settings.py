@@ -104,6 +104,7 @@ class ServerSettings:
     def make_folders(self) -> None:
         """Make the folders that are always there; raises SettingsError where that cannot be done."""
         try:
+            self.data.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (self.uploads_folder, self.temporary_folder, self.data / "videos", self.data / "feeds"):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
