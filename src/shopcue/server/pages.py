@@ -110,7 +110,7 @@ def show_player(request: Request, video_id: str, parts: Parts, shown: Shown) -> 
     here = str(request.base_url)
     page = urljoin(here, document.page)
     poster = urljoin(here, document.poster) if document.poster else ""
-    told = _json_in_html(json_ld(document, here, since))
+    told = json_in_html(json_ld(document, here, since))
     policy = page_policy(document.playback_url, embeddable=True)
     return _page("play.html.j2", policy, video=document, page=page, poster=poster, json_ld=told)
 
@@ -164,7 +164,7 @@ def json_ld(document: PublicVideo, here: str, since: str | None) -> dict[str, An
     return {key: value for key, value in video.items() if value not in (None, [])}
 
 
-def _json_in_html(value: dict[str, Any]) -> Markup:
+def json_in_html(value: dict[str, Any]) -> Markup:
     """Return JSON as it can stand inside a script element, whatever a title holds."""
     text = json.dumps(value, ensure_ascii=False)
     for character in "<>&\u2028\u2029":
