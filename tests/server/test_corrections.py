@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from zipfile import ZipFile
 
 import pytest
 
-pytest.importorskip("sqlalchemy")
 pytest.importorskip("fastapi")
+pytest.importorskip("lancedb")
 
+from PIL import Image as PilImage
+from starlette.testclient import TestClient
+
+from server.catalogue import stock
+from server.conftest import OTHER, SHOP
 from shopcue import records
-from shopcue.database import Database, open_database
+from shopcue.database import Database
 from shopcue.database.focuses import put_focuses
 from shopcue.database.reviews import add_focus, review_focus, review_histories, undo_review
-from shopcue.database.shops import put_shop
 from shopcue.database.tables import Focus, Video
 from shopcue.database.videos import add_video
 from shopcue.server import corrections
 from shopcue.server.corrections import Pair, archive_pairs, correction_lines, correction_pairs
+from shopcue.server.services import Services
+
+if TYPE_CHECKING:
+    from clips import MakeVideo
 
 ME = ("Mei", "seller")
 BOX = (10.0, 20.0, 110.0, 220.0)
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path}/shopcue.db")
-    with database.write() as session:
-        put_shop(session, "demo", "Demo")
-        put_shop(session, "other", "Other")
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def video(database: Database) -> Video:
     with database.write() as session:
-        video = add_video(session, "demo", "recording", "A show", "show.mp4")
+        video = add_video(session, SHOP, "recording", "A show", "show.mp4")
         video.width, video.height, video.duration_s = 640, 360, 100.0
     return video
 
@@ -65,7 +61,7 @@ def undo(database: Database, focus: Focus) -> None:
 
 
 def told(database: Database) -> set[tuple[str, int, str | None]]:
-    return {(pair.product_id, pair.label, pair.instead_of) for pair in correction_pairs(database, "demo")}
+    return {(pair.product_id, pair.label, pair.instead_of) for pair in correction_pairs(database, SHOP)}
 
 
 def test_each_decision_that_stands_is_a_pair(database: Database, video: Video) -> None:
@@ -99,7 +95,7 @@ def test_what_was_added_is_shown_unless_that_was_undone(database: Database, vide
     review(database, undone, "confirm")  # of what is there no more
     review(database, wrong, "replace", product_id="better")
     assert told(database) == {("kept", 1, None), ("better", 1, None)}
-    [pair] = [pair for pair in correction_pairs(database, "demo") if pair.product_id == kept.product_id]
+    [pair] = [pair for pair in correction_pairs(database, SHOP) if pair.product_id == kept.product_id]
     assert (pair.time_s, pair.box) == (35, (0, 0, 640, 360))
 
 
@@ -113,17 +109,17 @@ def test_answers_stay_when_the_video_is_matched_again_and_go_with_undo(database:
 def test_a_span_that_was_moved_away_from_its_picture_is_seen_in_its_middle(database: Database, video: Video) -> None:
     [focus] = find(database, video, "mug")
     review(database, focus, "confirm")
-    [pair] = correction_pairs(database, "demo")
+    [pair] = correction_pairs(database, SHOP)
     assert (pair.time_s, pair.box) == (12.5, BOX)
     review(database, focus, "move", start_s=16.0, end_s=18.0)
-    [pair] = correction_pairs(database, "demo")
+    [pair] = correction_pairs(database, SHOP)
     assert (pair.time_s, pair.box) == (17, None)
 
 
 def test_a_line_says_all_and_where_to_look(database: Database, video: Video) -> None:
     [focus] = find(database, video, "ta\x00ken <&>")
     review(database, focus, "replace", product_id="true", title="True")
-    lines = [json.loads(line) for line in correction_lines(database, "demo")]
+    lines = [json.loads(line) for line in correction_lines(database, SHOP)]
     assert [line["label"] for line in lines] == [1, 0]
     first = lines[0]
     place = urlsplit(first.pop("frame"))
@@ -150,9 +146,9 @@ def test_only_the_shops_own_and_all_of_them_are_told(
         review(database, focus, "confirm")
         review(database, focus, "reject")
     assert told(database) == {(name, 0, None) for name in names}
-    assert list(correction_pairs(database, "other")) == []
+    assert list(correction_pairs(database, OTHER)) == []
     with database.read() as session:
-        histories = review_histories(session, "demo", limit=4)
+        histories = review_histories(session, SHOP, limit=4)
     assert [[row.action for row in history] for history in histories] == [["confirm", "reject"]] * 4
 
 
@@ -191,3 +187,38 @@ def test_the_archive_holds_what_is_there_under_names_of_its_own(database: Databa
 def test_nothing_to_learn_is_an_empty_archive() -> None:
     with ZipFile(BytesIO(b"".join(archive_pairs(iter(()), lambda pair: None, lambda name: None)))) as archive:
         assert archive.read("pairs.jsonl") == b""
+
+
+def test_the_api_gives_both_files_to_those_of_the_shop_alone(
+    parts: Services,
+    database: Database,
+    video: Video,
+    make_video: MakeVideo,
+    seller: TestClient,
+    stranger: TestClient,
+    client: TestClient,
+) -> None:
+    folder = parts.settings.video_folder(video.video_id)
+    folder.mkdir(parents=True)
+    make_video(pts_s=[n / 2 for n in range(40)]).rename(folder / "media.mp4")
+    stock(parts, SHOP, [records.Product("mug", "Mug", ("mug.png",))])
+    mug, gone = find(database, video, "mug", "gone")
+    review(database, mug, "confirm")
+    review(database, gone, "reject")
+
+    lines = seller.get(f"/api/shops/{SHOP}/corrections.jsonl")
+    assert lines.status_code == 200
+    told = [json.loads(line) for line in lines.text.splitlines()]
+    assert {(line["product_id"], line["label"]) for line in told} == {("mug", 1), ("gone", 0)}
+    shown = seller.get(told[0]["frame"])
+    assert shown.status_code == 200, shown.text
+    with ZipFile(BytesIO(seller.get(f"/api/shops/{SHOP}/corrections.zip").content)) as archive:
+        pairs = {line["product_id"]: line for line in map(json.loads, archive.read("pairs.jsonl").splitlines())}
+        assert pairs["gone"]["picture"] is None
+        assert archive.read(pairs["mug"]["picture"]) == parts.store.picture(SHOP, "mug")
+        crop = archive.read(pairs["mug"]["crop"])
+        assert PilImage.open(BytesIO(crop)).format == "JPEG"
+        assert crop in {shown.content, seller.get(pairs["mug"]["frame"]).content}
+    for name in ("corrections.jsonl", "corrections.zip"):
+        assert client.get(f"/api/shops/{SHOP}/{name}").status_code == 401
+        assert stranger.get(f"/api/shops/{SHOP}/{name}").status_code in (403, 404)

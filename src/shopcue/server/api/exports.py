@@ -6,13 +6,17 @@ from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import StreamingResponse
 from starlette.requests import HTTPConnection
+from starlette.responses import StreamingResponse
 
 from shopcue.database.focuses import list_focuses
-from shopcue.server.auth import Parts, SignedIn, readable_video
+from shopcue.server.auth import Parts, Principal, SignedIn, readable_shop, readable_video
+from shopcue.server.corrections import correction_archive, correction_lines
 from shopcue.server.problems import READS
 from shopcue.server.reports import Reports, reviewed_document, write_export
-from shopcue.server.schemas.shapes import Identity
+from shopcue.server.schemas.shapes import Identity, ShopName
+from shopcue.server.services import Services
 
 router = APIRouter(prefix="/api", tags=["exports"])
 
@@ -53,6 +57,45 @@ def export(
         else write_export(reviewed_document(video, focuses), name)
     )
     return Response(text.encode(errors="replace"), media_type=_TYPES[name], headers=_as_file(f"{video.title}-{name}"))
+
+
+@router.get("/shops/{shop}/corrections.jsonl", response_class=Response, responses=READS | _file("application/jsonl"))
+def correction_list(shop: ShopName, who: SignedIn, parts: Parts) -> StreamingResponse:
+    """Give what persons decided in a shop as training pairs, a line of JSON for each."""
+    _check_readable(parts, who, shop)
+    lines = correction_lines(parts.database, shop)
+    return StreamingResponse(lines, media_type="application/jsonl", headers=_as_file(f"{shop}-corrections.jsonl"))
+
+
+@router.get("/shops/{shop}/corrections.zip", response_class=Response, responses=READS | _file("application/zip"))
+def correction_files(shop: ShopName, who: SignedIn, parts: Parts) -> StreamingResponse:
+    """Give the training pairs of a shop with what each shows of its video and the products' pictures."""
+    _check_readable(parts, who, shop)
+    pieces = correction_archive(parts, shop)
+    return StreamingResponse(pieces, media_type="application/zip", headers=_as_file(f"{shop}-corrections.zip"))
+
+
+def _check_readable(parts: Services, who: Principal, shop: str) -> None:
+    with parts.database.read() as session:
+        readable_shop(session, who, shop)
+
+
+@router.get("/shops/{shop}/corrections.jsonl", response_class=Response, responses=READS | _file("application/jsonl"))
+def export_corrections(shop: ShopName, who: SignedIn, parts: Parts) -> StreamingResponse:
+    """Give what persons decided as pairs to train with, one JSON line each: a place, a product, and whether it is it."""
+    with parts.database.read() as session:
+        readable_shop(session, who, shop)
+    lines = correction_lines(parts.database, shop)
+    return StreamingResponse(lines, headers=_as_file(f"{shop}-corrections.jsonl"), media_type="application/jsonl")
+
+
+@router.get("/shops/{shop}/corrections.zip", response_class=Response, responses=READS | _file("application/zip"))
+def export_correction_pictures(shop: ShopName, who: SignedIn, parts: Parts) -> StreamingResponse:
+    """Give the same with pictures: pairs.jsonl, what each place shows, and the products as the shop shows them."""
+    with parts.database.read() as session:
+        readable_shop(session, who, shop)
+    pieces = correction_archive(parts, shop)
+    return StreamingResponse(pieces, headers=_as_file(f"{shop}-corrections.zip"), media_type="application/zip")
 
 
 def _as_file(name: str) -> dict[str, str]:
