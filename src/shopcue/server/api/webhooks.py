@@ -12,11 +12,11 @@ from shopcue.database import webhooks
 from shopcue.database.tables import Delivery as DeliveryRow
 from shopcue.database.tables import Webhook as WebhookRow
 from shopcue.errors import Missing
+from shopcue.server.addresses import WEB, check_address
 from shopcue.server.auth import Parts, Principal, SignedIn, writable_shop
 from shopcue.server.problems import CHANGES, READS, Unfit, refusals
 from shopcue.server.schemas import Deliveries, Delivery, MadeWebhook, NewWebhook, Webhook, Webhooks
 from shopcue.server.schemas.shapes import Identity, ShopName
-from shopcue.server.security import web_origin
 
 router = APIRouter(prefix="/api", tags=["webhooks"])
 
@@ -34,8 +34,9 @@ def list_all(shop: ShopName, who: SignedIn, parts: Parts) -> Webhooks:
 @router.post("/shops/{shop}/webhooks", status_code=201, responses=CHANGES)
 def add(shop: ShopName, body: NewWebhook, who: SignedIn, parts: Parts) -> MadeWebhook:
     """Tell an address of what happens in a shop from now on; the secret, by which it knows us, is shown this once."""
-    if not web_origin(body.url) or urlsplit(body.url).username is not None:
-        raise Unfit(f"the address is {body.url[:200]!r}, expected http(s)://HOST/PATH without a user name")
+    check_address(body.url, WEB, allow_private=parts.settings.allow_private)
+    if urlsplit(body.url).username is not None:
+        raise Unfit("the address holds a user name; leave it out, the signature says who we are")
     with parts.database.write() as session:
         writable_shop(session, who, shop)
         return MadeWebhook.model_validate(webhooks.add_webhook(session, shop, body.url, body.events))
