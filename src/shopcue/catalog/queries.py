@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from lancedb.expr import col
 from lancedb.query import FullTextOperator, MatchQuery
+from numpy.typing import NDArray
 
 from shopcue.catalog.rows import terms, to_vectors
 from shopcue.catalog.snapshot import Snapshot, Wanted
@@ -38,27 +39,30 @@ def read_rows(table: Any, ids: Sequence[str], columns: Sequence[str]) -> pa.Tabl
 def with_vectors(table: Any, snapshot: Snapshot, dim: int, known: Snapshot | None = None) -> Snapshot:
     """Return a snapshot with its vectors: those that a former one has from there, only the others are read."""
     stamps = snapshot.stamps
-    order = np.argsort(stamps)
     vectors = np.empty((len(stamps), dim), np.float32)
     missing = np.ones(len(stamps), np.bool_)
-
-    def fill(names: Indices, values: Floats) -> None:
-        spots = order[np.searchsorted(stamps, names, sorter=order).clip(max=len(stamps) - 1)]
-        there = stamps[spots] == names
-        vectors[spots[there]] = values[there]
-        missing[spots[there]] = False
-
-    if known is not None and known.vectors is not None and len(stamps):
-        fill(known.stamps, known.vectors)
+    if known is not None and known.vectors is not None and len(known.stamps) and len(stamps):
+        spots, there = _places(known.stamps, stamps)
+        np.take(known.vectors, spots, axis=0, out=vectors, mode="clip")
+        missing = ~there
     wanted = stamps[missing]
     query = table.search().select(["stamp", "vector"])
     if len(wanted) <= _MOST_IN:
         query = query.where(col("stamp").isin(wanted.tolist()))
     for batch in query.to_batches() if len(wanted) else ():
-        fill(np.asarray(batch["stamp"], np.int64), to_vectors(batch["vector"]))
+        spots, there = _places(stamps, np.asarray(batch["stamp"], np.int64))
+        vectors[spots[there]] = to_vectors(batch["vector"])[there]
+        missing[spots[there]] = False
     if missing.any():
         raise RuntimeError("the shop changed while it was read")  # and is read again
     return replace(snapshot, vectors=vectors)
+
+
+def _places(stamps: Indices, wanted: Indices) -> tuple[Indices, NDArray[np.bool_]]:
+    """Return where in `stamps` each of the wanted ones stands, and whether it is there at all."""
+    order = np.argsort(stamps)
+    spots = order[np.searchsorted(stamps, wanted, sorter=order).clip(max=len(stamps) - 1)]
+    return spots, stamps[spots] == wanted
 
 
 def read_descriptions(table: Any) -> list[tuple[str, str]]:

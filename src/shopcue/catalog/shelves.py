@@ -39,6 +39,7 @@ _SHOPS_SCHEMA = pa.schema(
      ("dim", pa.int32()), ("changed_at", pa.float64())]
 )  # fmt: skip
 _PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+_INDEX_CACHE_BYTES, _METADATA_CACHE_BYTES = 128 << 20, 64 << 20  # of one process
 _CONFLICT = re.compile(r"conflict|concurrent|retry|contention", re.IGNORECASE)
 
 
@@ -73,7 +74,10 @@ class Shelves:
         with self._blamed():
             # The interval of nothing makes every read look for a newer version first.
             self._connection: Any = lancedb.connect(
-                uri, read_consistency_interval=timedelta(0), storage_options=dict(storage_options or {}) or None
+                uri,
+                read_consistency_interval=timedelta(0),
+                storage_options=dict(storage_options or {}) or None,
+                session=lancedb.Session(_INDEX_CACHE_BYTES, _METADATA_CACHE_BYTES),
             )
             self._shops = self._connection.create_table(_SHOPS, schema=_SHOPS_SCHEMA, exist_ok=True)
 

@@ -110,8 +110,9 @@ class Snapshot:
             mask &= _mask(pc.is_in(products["product_id"], pa.array(list(what.ids), pa.string())))
         if what.but:
             mask &= ~_mask(pc.is_in(products["product_id"], pa.array(list(what.but), pa.string())))
-        for word in what.q.lower().split():
-            mask &= _mask(pc.match_substring(self._written, word))
+        for word in sorted(what.q.lower().split(), key=len, reverse=True):
+            left = np.flatnonzero(mask)  # of a long word few are left for the next
+            mask[left] = _mask(pc.match_substring(self._written.take(pa.array(left)), word))
         return mask
 
     def page(self, what: Wanted, after: str, limit: int) -> tuple[Indices, int, str]:
