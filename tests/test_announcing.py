@@ -92,3 +92,50 @@ def test_a_small_change_is_no_news_but_is_kept_in_the_end() -> None:
     assert announcer.update([], [focus("a", 1.1, 4.1, 0.95)], 5.5) == []
     final = focus("a", 1.1, 4.1, 0.95)
     assert announcer.update([final], [], 6.0) == [Announcement("settle", 0, final)]
+
+
+def test_what_was_on_screen_when_the_stream_was_cut_off_goes_on() -> None:
+    announcer = Announcer(resumed=[focus("a", 3, 20), focus("b", 5, 20)])
+    assert announcer.update([], [], 25.0) == []
+    assert announcer.update([], [focus("a", 26, 27)], 27.0) == []
+    closed = announcer.update([], [focus("a", 26, 41)], 41.0)
+    assert kinds(closed) == [("close", 1), ("settle", 1)], "what is not seen again has ended where it was last seen"
+    assert closed[0].focus == focus("b", 5, 20)
+    over = announcer.update([focus("a", 26, 50)], [focus("a", 60, 62)], 62.0)
+    assert kinds(over) == [("close", 0), ("settle", 0), ("open", 2)]
+    assert over[0].focus == focus("a", 3, 50)
+
+
+def test_a_stream_that_ends_before_anything_is_seen_again_closes_what_was_left() -> None:
+    announcer = Announcer(resumed=[focus("a", 3, 20)])
+    announcer.update([], [], 25.0)
+    last = kinds(announcer.finish([focus("c", 26, 30)], 30.0))
+    assert last == [("open", 1), ("close", 1), ("settle", 1), ("close", 0), ("settle", 0)]
+
+
+@given(SPANS, st.integers(0, 60))
+def test_a_session_that_is_begun_anew_loses_and_doubles_nothing(spans: list[tuple[str, int, int]], cut: int) -> None:
+    """All is known at once, the session breaks at `cut`, and the new one sees what comes after it."""
+    whole: list[Focus] = []
+    at_s = 0.0
+    for product, length, gap in spans:
+        before = whole[-1] if whole else None
+        gap += before is not None and before.product_id == product and gap == 0  # two in a row are two only if apart
+        whole.append(focus(product, at_s + gap, at_s + gap + length, 0.5))
+        at_s += gap + length
+    cut_s = min(float(cut), at_s) + 0.5
+    shown: dict[int, Focus] = {}
+
+    def seen(start_s: float, now_s: float) -> list[Focus]:
+        cuts = [(max(f.start_s, start_s), min(f.end_s, now_s), f) for f in whole]
+        return [focus(f.product_id, start, end, 0.5) for start, end, f in cuts if end > start]
+
+    announcer = Announcer()
+    for now in range(int(cut_s) + 1):
+        apply(announcer.update([], seen(0.0, float(now)), float(now)), shown)
+    apply(announcer.update([], seen(0.0, cut_s), cut_s), shown)
+    other = announcer.resume(cut_s)
+    for now in range(int(cut_s) + 1, int(at_s) + 2):
+        apply(other.update([], seen(cut_s, float(now)), float(now)), shown)
+    apply(other.finish(seen(cut_s, at_s + 2), at_s + 2), shown)
+    assert sorted(shown.values(), key=lambda f: f.start_s) == whole

@@ -24,7 +24,6 @@ LAYERS = (
         "trace",
         "pipeline",
         "methods",
-        "batching",
         "engine",
         "cluster",
         "settings",

@@ -7,13 +7,16 @@ that the same stream gives offline.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from shopcue.records import Focus
 
 Kind = Literal["open", "update", "close", "revise", "withdraw", "settle"]
+
+_ENDED: tuple[Kind, Kind] = ("close", "settle")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +36,42 @@ class Announcement:
 
 @dataclass(slots=True)
 class _Said:
-    """What was last said of a focus."""
+    """What was last said of a focus. before: how it stood when the stream was interrupted, if it was on screen then."""
 
     number: int
     focus: Focus
     open: bool
+    before: Focus | None = None
 
 
 class Announcer:
     """The news of one stream.
 
-    tolerance_s: how far a start or end moves before it is news. tolerance_score: the same for the score.
+    tolerance_s: how far a start or end moves before it is news. tolerance_score: the same for the score. resumed: the
+    focuses that were on screen when the stream was interrupted, each up to then, numbered from 0: one goes on if its
+    product is seen again within bridge_s; those that are not seen within patience_s of the first news are closed.
     """
 
-    def __init__(self, *, tolerance_s: float = 0.25, tolerance_score: float = 0.1) -> None:
+    def __init__(
+        self,
+        *,
+        tolerance_s: float = 0.25,
+        tolerance_score: float = 0.1,
+        resumed: Sequence[Focus] = (),
+        bridge_s: float = 60.0,
+        patience_s: float = 15.0,
+    ) -> None:
         self._tolerance_s, self._tolerance_score = tolerance_s, tolerance_score
+        self._bridge_s, self._patience_s = bridge_s, patience_s
         self._said: list[_Said] = []
-        self._next = 0
+        self._interrupted = [_Said(n, focus, open=True, before=focus) for n, focus in enumerate(resumed)]
+        self._next = len(resumed)
+        self._first_s: float | None = None
+
+    @property
+    def open(self) -> list[tuple[int, Focus]]:
+        """The focuses that are on screen, as far as was said: number and focus."""
+        return [(said.number, said.focus) for said in (*self._interrupted, *self._said) if said.open]
 
     def update(self, settled: Sequence[Focus], outlook: Sequence[Focus], now_s: float) -> list[Announcement]:
         """Take what the stream's session says at now_s and return the news, in order.
@@ -57,14 +79,19 @@ class Announcer:
         settled: the focuses that have just ended for good. outlook: all later ones, as they stand.
         """
         views = [*settled, *outlook]
+        news = self._resume(views, now_s)
         partner = self._partners(views)
-        news: list[Announcement] = []
         for said in [said for said in self._said if said not in partner]:
-            news.append(Announcement("withdraw", said.number, said.focus))
+            if said.before is None:
+                news.append(Announcement("withdraw", said.number, said.focus))
+            else:  # it was there, and was not seen again after all
+                said.focus, said.open = said.before, True
+                self._interrupted.append(said)
         kept: list[_Said] = []
         for n, (view, known) in enumerate(zip(views, partner, strict=True)):
             final = n < len(settled)
             said = known or _Said(self._next, view, open=True)
+            view = view if said.before is None else replace(view, start_s=said.before.start_s)
             if known is None:
                 self._next += 1
                 news.append(Announcement("open", said.number, view))
@@ -74,6 +101,39 @@ class Announcer:
             else:
                 kept.append(said)
         self._said = kept
+        return news
+
+    def finish(self, settled: Sequence[Focus], now_s: float) -> list[Announcement]:
+        """Take the last focuses of the stream, which ends at now_s, and return the last news."""
+        news = self.update(settled, [], now_s)
+        news += [Announcement(kind, said.number, said.focus) for said in self._interrupted for kind in _ENDED]
+        self._interrupted = []
+        return news
+
+    def resume(self, now_s: float) -> Announcer:
+        """Return an announcer for a new session of the same stream, which goes on with what is on screen at now_s."""
+        other = copy.copy(self)
+        other._said, other._first_s = [], None
+        cut = [(number, replace(focus, end_s=max(focus.end_s, now_s))) for number, focus in self.open]
+        other._interrupted = [_Said(number, focus, open=True, before=focus) for number, focus in cut]
+        return other
+
+    def _resume(self, views: Sequence[Focus], now_s: float) -> list[Announcement]:
+        """Let the interrupted focuses go on that are seen again, and return the end of those that are not."""
+        self._first_s = now_s if self._first_s is None else self._first_s
+        over = now_s - self._first_s > self._patience_s
+        news = []
+        for said in list(self._interrupted):
+            end_s = said.focus.end_s
+            again = [v for v in views if v.product_id == said.focus.product_id and v.end_s > v.start_s]
+            seen = next((v for v in again if -self._bridge_s <= end_s - v.start_s <= self._tolerance_s), None)
+            if seen is not None:
+                said.focus = replace(said.focus, end_s=seen.end_s)
+                self._said.append(said)
+            elif over:
+                news += [Announcement(kind, said.number, said.focus) for kind in _ENDED]
+            if seen is not None or over:
+                self._interrupted.remove(said)
         return news
 
     def _changes(self, said: _Said, view: Focus, still: bool) -> Iterator[Announcement]:

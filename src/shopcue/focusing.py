@@ -72,6 +72,10 @@ class Decoder:
         """Return the decisions as they stand for the moments that are still open; later moments may change them."""
         return self._label(self._best_way())
 
+    def expect(self, product: int, sureness: float) -> None:
+        """Begin a sequence that goes on with a product: sureness 1, as if it were on screen; 0, as if nothing were."""
+        self._value[product + 1] = self._value[0] + self._switch * (2 * sureness - 1)
+
     def fork(self) -> Decoder:
         """Return a decoder that stands where this one does and goes its own way."""
         other = copy.copy(self)
@@ -180,6 +184,11 @@ class Focuser:
             closed.append(self._open.close(max(end_s, self._open.last_s), self._catalog, self._alternatives))
             self._open = None
         return closed
+
+    def expect(self, product_id: str, sureness: float) -> None:
+        """Begin with a product on screen, as after an interruption: see `Decoder`; one that is unknown is left out."""
+        if (product := self._catalog.position.get(product_id)) is not None:
+            self._decoder.expect(product, sureness)
 
     def outlook(self, ahead: Iterable[Match], now_s: float) -> list[Focus]:
         """Return the focuses that are not yet given out, as they would be if the stream ended at now_s.

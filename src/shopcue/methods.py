@@ -6,7 +6,7 @@ two-stage    detections -> tracklets -> the best view of each -> embeddings and 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shopcue.errors import SettingsError, WeightsError
@@ -46,6 +46,10 @@ class Method:
         """What names its networks."""
         names = {"image": self.encoder.fingerprint}
         return names if self.name == "one-stage" else {"detector": self.detector.fingerprint, **names}
+
+    def sharing(self, detector: Detector, encoder: ImageEncoder) -> Method:
+        """Return the same method with other faces of its networks, such as those that many streams share."""
+        return replace(self, detector=detector, encoder=encoder)
 
     def looker(self, gallery: Gallery, trace: Trace | None = None) -> Looker:
         """Return what compares the frames of one stream with a gallery."""

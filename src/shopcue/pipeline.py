@@ -33,6 +33,9 @@ T = TypeVar("T")
 EVIDENCE_WAIT_S = 20.0
 """A moment is scored when its stream is so far past it, so that what is said about it, and heard late, still counts."""
 
+FORGOTTEN_S = 60.0
+"""What was on screen so long before an interruption ended says nothing about what is on screen after it."""
+
 _BATCH_FRAMES = 8
 _RECENT_WORDS = 500  # are read again when the catalogue changes, for what is on screen then
 
@@ -90,6 +93,11 @@ class Session:
         while self._waiting and self._waiting[0].time_s <= frame.time_s - EVIDENCE_WAIT_S:
             closed += self._decide_first()
         return [self._with_words(focus) for focus in closed]
+
+    def expect(self, focus: Focus, now_s: float) -> None:
+        """Begin, at now_s, with a focus that was on screen when the stream was interrupted; the longer ago the less."""
+        gap_s = max(0.0, now_s - focus.end_s)
+        self._focuser.expect(focus.product_id, max(0.0, 1 - gap_s / FORGOTTEN_S))
 
     def outlook(self, now_s: float) -> list[Focus]:
         """Return the focuses that `step` has not yet returned, as they stand at now_s; all of them may still change.

@@ -7,15 +7,17 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from shopcue.announcing import Announcement
 from shopcue.database import focuses, videos, words
+from shopcue.database.events import add_event
+from shopcue.database.tables import Focus as FocusRow
 from shopcue.database.tables import Video
-from shopcue.engine import State, Stream
+from shopcue.engine import Engine, State, Stream
 from shopcue.errors import MediaError, Missing, ShopcueError
 from shopcue.records import Comment, Utterance
 from shopcue.server.work.place import Place
@@ -35,7 +37,7 @@ _LONGEST_PAUSE_S = 120.0
 
 def follow_streams(place: Place, leaving: threading.Event) -> None:
     """Start the streams that are wanted and stop those that are not, until `leaving` is set."""
-    looking = threading.Lock()
+    engine = Engine(place.method("auto"))
     running: dict[str, _OnAir] = {}
     while not leaving.is_set():
         try:
@@ -48,18 +50,19 @@ def follow_streams(place: Place, leaving: threading.Event) -> None:
         for video_id in running.keys() - wanted.keys():
             running.pop(video_id).stop()
         for video_id, video in wanted.items():
-            running.setdefault(video_id, _OnAir(video_id, place, looking)).look_after(video)
+            running.setdefault(video_id, _OnAir(video_id, place, engine)).look_after(video)
         leaving.wait(_LOOK_EVERY_S)
     # They are still wanted: whoever starts next goes on with them.
     for on_air in running.values():
         on_air.leave()
+    engine.close()
 
 
 class _OnAir:
     """A stream that is wanted: started, and started again when it fails."""
 
-    def __init__(self, video_id: str, place: Place, looking: threading.Lock) -> None:
-        self._video_id, self._place, self._looking = video_id, place, looking
+    def __init__(self, video_id: str, place: Place, engine: Engine) -> None:
+        self._video_id, self._place, self._engine = video_id, place, engine
         self._stream: Stream | None = None
         self._sink: _Sink | None = None
         self._due_s, self._pause_s = 0.0, _PAUSE_S
@@ -86,39 +89,48 @@ class _OnAir:
             self._change(state="stopped", error="")
 
     def leave(self) -> None:
-        """End the stream because this process ends."""
+        """End the stream because this process ends: what is on screen is left open."""
         if self._stream is not None and self._sink is not None:
             self._sink.leaving = True
             self._stream.stop(patience_s=3.0)
 
     def _start(self, video: Video) -> None:
         try:
-            method = self._place.method("auto")
-            shop = self._place.store.on_air(video.shop, method.encoder.fingerprint)
+            shop = self._place.store.on_air(video.shop, self._engine.method.encoder.fingerprint)
             source = _source(video, self._place)
-            first_s = self._go_on(video)
+            reached_s = video.duration_s or 0.0
+            first_s, open_rows = self._go_on(video, reached_s)
         except ShopcueError as error:
             self._change(state="failed", error=str(error))
             self._due_s = time.monotonic() + self._pause_s
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
             return
         trace = TraceFiles(self._place.settings.video_folder(video.video_id) / "trace")
-        self._sink = _Sink(self._place, video)
-        self._stream = Stream(source, shop, method, self._sink, looking=self._looking, trace=trace, first_s=first_s)
-        self._sink.stream = self._stream
-        self._stream.start()
+        self._sink = _Sink(self._place, video, _focus_ids={n: row.focus_id for n, row in enumerate(open_rows)})
+        self._stream = self._sink.stream = self._engine.start(
+            self._video_id,
+            source,
+            shop,
+            self._sink,
+            trace=trace,
+            first_s=first_s,
+            resumed=tuple(replace(focuses.to_record(row), end_s=max(row.end_s, reached_s)) for row in open_rows),
+        )
 
-    def _go_on(self, video: Video) -> float:
-        """Return the time of the stream at which it starts, and end what an earlier process left open.
+    def _go_on(self, video: Video, reached_s: float) -> tuple[float, list[FocusRow]]:
+        """Return the time of the stream at which it starts, and the focuses that an earlier process left open.
 
-        A stream that was cut off has gone on meanwhile; one that was stopped has not.
+        A stream that was cut off has gone on meanwhile, and what it showed then is missed; a stopped one has not.
         """
-        reached_s = video.duration_s or 0.0
         with self._place.database.write() as session:
-            focuses.close_open_focuses(session, video.video_id, reached_s)
-        if video.state in videos.LIVE_STATES:
-            return reached_s + max(0.0, time.time() - video.updated_at)
-        return reached_s
+            if video.state not in videos.LIVE_STATES:
+                focuses.close_open_focuses(session, video.video_id, reached_s)
+                return reached_s, []
+            first_s = reached_s + max(0.0, time.time() - video.updated_at)
+            missed = {"missed": {"start_s": reached_s, "end_s": first_s}}
+            data = {**videos.video_fields(video), **missed}
+            add_event(session, "stream.update", video.shop, video.video_id, first_s, data)
+            return first_s, focuses.list_open(session, video.video_id)
 
     def _change(self, **fields: object) -> None:
         try:
@@ -145,6 +157,8 @@ class _Sink:
 
     def announce(self, news: Sequence[Announcement], now_s: float) -> None:
         """Write the news, and from time to time how far the stream is, in one transaction."""
+        if self.leaving:
+            return  # who starts next goes on with what is on screen
         tick = time.monotonic() - self._clock_s > _CLOCK_EVERY_S
         if not (news or tick):
             return

@@ -1,33 +1,33 @@
-"""Many live streams at once, each a `Session` that is stepped as frames come, and its focuses told as news.
+"""One live stream: a thread reads and a thread looks, and what is found is told as news.
 
-A stream is a thread that looks and a thread that reads: the reader puts frames into a short queue, and where looking
-is slower the oldest frame is dropped and counted, never a word. A connection that breaks is made again after a while
-that grows; the time of the stream goes on meanwhile, so that a focus after the gap stands where it belongs. The model
-is shared, and so is the machine: the streams take turns at it.
+Where looking is slower than the stream the oldest frame is dropped and counted, never a word. A connection that breaks
+is made again after a while that grows; the time of the stream goes on meanwhile, so that a focus after the gap stands
+where it belongs. A fault while looking ends the session, not the stream: a new one goes on with what is on screen.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from threadpoolctl import threadpool_limits
 
 from shopcue.announcing import Announcement, Announcer
+from shopcue.engine.hearing import Ears
+from shopcue.engine.waiting import Arrived, Full, Note, State, Waiting
 from shopcue.errors import ShopcueError
 from shopcue.methods import Method
+from shopcue.pipeline import FORGOTTEN_S, Session
 from shopcue.records import Comment, Focus, Frame, Gallery, Utterance
 from shopcue.sources.live import Source
 from shopcue.trace import TraceFiles
-
-State = Literal["starting", "live", "reconnecting", "stopped", "failed"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +35,7 @@ _WAITING_FRAMES = 8
 _SHOP_EVERY_S = 1.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEADY_S = 30.0  # a connection that lasted so long was a good one: the next pause is short again
+_MOST_FAULTS = 3
 
 
 class Shop(Protocol):
@@ -61,44 +62,55 @@ class Sink(Protocol):
 
 @dataclass(slots=True)
 class Counts:
-    """What a stream has done so far. behind_s: how old the last frame was when it had been looked at."""
+    """What a stream has done so far.
+
+    waiting: frames in the queue now. behind_s: how old the last frame was when its news was told. faults: sessions that
+    ended by a fault of ours. deaf_s: seconds of sound that nobody could listen to.
+    """
 
     frames: int = 0
     dropped: int = 0
+    waiting: int = 0
     connections: int = 0
+    faults: int = 0
     behind_s: float = 0.0
+    deaf_s: float = 0.0
 
 
 class Stream:
     """One live stream against one shop.
 
-    source: where it comes from. shop: what is looked for; read again when it changes. sink: takes the news. looking:
-    the turn at the model, shared by all streams of a process. trace: takes down what is decided. first_s: the time of
-    the stream at which it starts, for one that goes on after its process died. full: what happens to a frame when the
-    queue is full: `drop` the oldest, or let the source `wait`, which only a file can.
+    name: by which the ears know it. source: where it comes from. shop: what is looked for; read again when it changes.
+    sink: takes the news. turns: at the processor, shared by all streams. ears: listen to its speech; None goes without.
+    trace: takes down what is decided. first_s: the time of the stream at which it starts, for one that goes on after
+    its process died. full: see `Full`. resumed: what was on screen then: see `Announcer`.
     """
 
     def __init__(
         self,
+        name: str,
         source: Source,
         shop: Shop,
         method: Method,
         sink: Sink,
         *,
-        looking: threading.Lock | None = None,
+        turns: threading.Semaphore | None = None,
+        ears: Ears | None = None,
         trace: TraceFiles | None = None,
         first_s: float = 0.0,
-        full: Literal["drop", "wait"] = "drop",
+        full: Full = "drop",
+        resumed: Sequence[Focus] = (),
     ) -> None:
         self.counts = Counts()
         self.size: tuple[int | None, int | None] = (None, None)  # width and height in pixels, once a frame has come
-        self._source, self._shop, self._method, self._sink, self._trace = source, shop, method, sink, trace
-        self._looking = looking or threading.Lock()
+        self._name, self._source, self._shop, self._method = name, source, shop, method
+        self._sink, self._ears, self._trace = sink, ears, trace
+        self._turns = turns or threading.Semaphore()
         self._stopping = threading.Event()
-        self._frames = _Waiting(_WAITING_FRAMES, full)
+        self._frames = Waiting(_WAITING_FRAMES, full)
         self._first_s = self._now_s = self._read_s = first_s
-        self._session = method.session(shop.gallery, trace)
-        self._announcer = Announcer()
+        self._announcer = Announcer(resumed=resumed, bridge_s=FORGOTTEN_S)
+        self._session = self._new_session()
         self._shop_s = time.monotonic()
         self._problem = ""
         self._thread = threading.Thread(target=self._run, name="shopcue-stream", daemon=True)
@@ -107,10 +119,18 @@ class Stream:
         """Begin to read and to look."""
         self._thread.start()
 
-    def stop(self, patience_s: float = 10.0) -> None:
-        """End the stream: its open focuses end now. Waits until the last news is told, or patience_s."""
+    def change_shop(self, shop: Shop) -> None:
+        """Look for the products of another shop from the next frame on."""
+        self._shop, self._shop_s = shop, -math.inf
+
+    def halt(self) -> None:
+        """Ask the stream to end; its open focuses end now."""
         self._stopping.set()
         self._frames.close()
+
+    def stop(self, patience_s: float = 10.0) -> None:
+        """End the stream, and wait until the last news is told, or patience_s."""
+        self.halt()
         self.join(patience_s)
 
     def join(self, patience_s: float | None = None) -> None:
@@ -136,34 +156,66 @@ class Stream:
             reader.start()
             with threadpool_limits(1, "blas"):
                 while (item := self._frames.get()) is not None:
-                    self._step(*item) if isinstance(item, tuple) else self._sink.state(*item.said)
-            self._tell(self._session.finish(self._now_s), last=True)
+                    self._take(item)
+            ended = self._session.finish(self._now_s)
+            self._sink.announce(self._announcer.finish(ended, self._now_s), self._now_s)
             if self._trace is not None:
                 self._trace.finish()
             self._sink.state("failed" if self._problem else "stopped", self._problem)
         except ShopcueError as error:
             self._sink.state("failed", str(error))
         except Exception as error:  # a fault of ours ends this stream and no other
-            _log.exception("a stream ended by a fault of ours")
+            _log.exception("the stream %s ended by a fault of ours", self._name)
             self._sink.state("failed", f"a fault of ours: {type(error).__name__}")
         finally:
-            self._stopping.set()
-            self._frames.close()
+            self.halt()
+            if self._ears is not None:
+                self._ears.forget(self._name)
 
-    def _step(self, frame: Frame, arrived_s: float) -> None:
+    def _take(self, item: Arrived | Note) -> None:
+        """Look at a frame; a fault of ours starts the session anew, with what is on screen, some times."""
+        if isinstance(item, Note):
+            self._sink.state(item.state, item.problem)
+            return
+        try:
+            self._step(item.frame)
+        except ShopcueError:
+            raise
+        except Exception:
+            self.counts.faults += 1
+            if self.counts.faults > _MOST_FAULTS:
+                raise
+            _log.exception("the session of the stream %s ended by a fault of ours, another goes on", self._name)
+            self._begin_anew()
+        self.counts.behind_s = time.monotonic() - item.at_s
+
+    def _begin_anew(self) -> None:
+        self._announcer = self._announcer.resume(self._now_s)
+        self._session = self._new_session()
+
+    def _new_session(self) -> Session:
+        """Return a session that begins with what was on screen."""
+        session = self._method.session(self._shop.gallery, self._trace)
+        for _, focus in self._announcer.open:
+            session.expect(focus, self._now_s)
+        return session
+
+    def _step(self, frame: Frame) -> None:
         self._follow_the_shop()
-        for words in self._sink.words():
+        for words in (*self._sink.words(), *(self._ears.said(self._name) if self._ears is not None else ())):
             self._session.update(words)
-        with self._looking:
-            detections = self._method.detector.detect([frame])[0]
-            ended = self._session.step(frame, detections)
-        self._now_s = frame.time_s
         height, width = frame.image.shape[:2]
         self.size = (round(width * frame.scale), round(height * frame.scale))
+        detections = self._method.detector.detect([frame])[0]
+        self._now_s = frame.time_s
+        with self._turns:
+            ended = self._session.step(frame, detections)
+            outlook = self._session.outlook(self._now_s)
         self.counts.frames += 1
-        self.counts.dropped = self._frames.dropped
-        self._tell(ended)
-        self.counts.behind_s = time.monotonic() - arrived_s
+        self.counts.dropped, self.counts.waiting = self._frames.dropped, len(self._frames)
+        if self._ears is not None:
+            self.counts.deaf_s = self._ears.lost_s(self._name)
+        self._sink.announce(self._announcer.update(ended, outlook, self._now_s), self._now_s)
 
     def _follow_the_shop(self) -> None:
         if time.monotonic() - self._shop_s < _SHOP_EVERY_S:
@@ -174,12 +226,10 @@ class Stream:
         except ShopcueError as error:
             self._sink.state("live", f"the shop as it was is still on air: {error}")
             return
-        if changed:
-            self._tell(self._method.change(self._session, self._shop.gallery, self._trace))
-
-    def _tell(self, ended: Sequence[Focus], *, last: bool = False) -> None:
-        outlook = [] if last else self._session.outlook(self._now_s)
-        self._sink.announce(self._announcer.update(ended, outlook, self._now_s), self._now_s)
+        if changed or self._session.catalog is not self._shop.gallery.catalog:
+            ended = self._method.change(self._session, self._shop.gallery, self._trace)
+            outlook = self._session.outlook(self._now_s)
+            self._sink.announce(self._announcer.update(ended, outlook, self._now_s), self._now_s)
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -202,7 +252,7 @@ class Stream:
                 break
             if time.monotonic() - connected_s > _STEADY_S:
                 pause_s = _SHORTEST_PAUSE_S
-            self._frames.put(_Note(("reconnecting", problem)))
+            self._frames.put(Note("reconnecting", problem))
             self._stopping.wait(pause_s * random.uniform(0.7, 1.3))  # noqa: S311 - so that not all come at once
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         self._frames.close()
@@ -218,56 +268,12 @@ class Stream:
                     break
                 if shift_s is None:
                     shift_s = self._start_of_connection_s(began_s) - frame.time_s
-                    self._frames.put(_Note(("live", "")))
+                    self._frames.put(Note("live"))
                 self._read_s = frame.time_s + shift_s
-                self._frames.put((Frame(self._read_s, frame.image, frame.scale), time.monotonic()))
+                self._frames.put(Arrived(Frame(self._read_s, frame.image, frame.scale), time.monotonic()))
 
     def _start_of_connection_s(self, began_s: float) -> float:
         """Return the time of the stream at which a connection starts: the gap before it counts."""
         if self.counts.connections == 1:
             return self._first_s
         return max(time.monotonic() - began_s, self._read_s + 1 / self._method.settings.sampling.rate_hz)
-
-
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """A change of state, in order with the frames."""
-
-    said: tuple[State, str]
-
-
-class _Waiting:
-    """A short queue of frames, and of notes between them. full: what happens to a frame too many: see `Stream`."""
-
-    def __init__(self, room: int, full: Literal["drop", "wait"]) -> None:
-        self.dropped = 0
-        self._room, self._full = room, full
-        self._items: deque[tuple[Frame, float] | _Note] = deque()
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def put(self, item: tuple[Frame, float] | _Note) -> None:
-        """Add an item. Notes are few and are never dropped."""
-        with self._changed:
-            while self._full == "wait" and len(self._items) >= self._room and not self._closed:
-                self._changed.wait()
-            self._items.append(item)
-            frames = [n for n, each in enumerate(self._items) if isinstance(each, tuple)]
-            if len(frames) > self._room:
-                del self._items[frames[0]]
-                self.dropped += 1
-            self._changed.notify_all()
-
-    def get(self) -> tuple[Frame, float] | _Note | None:
-        """Return the oldest item, waiting for one; None when the queue is closed and empty."""
-        with self._changed:
-            while not self._items and not self._closed:
-                self._changed.wait()
-            self._changed.notify_all()
-            return self._items.popleft() if self._items else None
-
-    def close(self) -> None:
-        """Let those who wait go: nothing comes any more."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()

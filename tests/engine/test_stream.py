@@ -126,7 +126,7 @@ def test_a_live_run_without_drops_gives_what_the_file_gives(
     show: tuple[Path, Show], gallery: Gallery, method: Method, offline: list[Focus]
 ) -> None:
     sink = Kept(said=list(read_subtitles(show[1].speech)))
-    stream = Stream(PacedFile(show[1].video, speed=1000.0), Fixed(gallery), method, sink, full="wait")
+    stream = Stream("live", PacedFile(show[1].video, speed=1000.0), Fixed(gallery), method, sink, full="wait")
     stream.start()
     assert sink.ended.wait(120)
     stream.join()
@@ -150,7 +150,7 @@ def test_a_catalogue_that_changes_is_on_air_at_once(show: tuple[Path, Show], gal
         gallery.fingerprint,
     )
     shop, sink = Fixed(empty, gallery), Kept()
-    stream = Stream(PacedFile(show[1].video, speed=6.0), shop, method, sink, full="wait")
+    stream = Stream("live", PacedFile(show[1].video, speed=6.0), shop, method, sink, full="wait")
     stream.start()
     assert sink.ended.wait(120)
     assert shop.coming is None
@@ -161,7 +161,7 @@ def test_a_catalogue_that_changes_is_on_air_at_once(show: tuple[Path, Show], gal
 def test_a_connection_that_breaks_is_made_again_and_time_goes_on(gallery: Gallery, method: Method) -> None:
     source = Broken([grey(3, "the first broke"), grey(2, "the second broke"), grey(0, "no picture came")])
     sink = Kept()
-    stream = Stream(source, Fixed(gallery), method, sink)
+    stream = Stream("live", source, Fixed(gallery), method, sink)
     stream.start()
     deadline_s = time.monotonic() + 60
     while len(sink.states) < 7 and time.monotonic() < deadline_s:
@@ -181,11 +181,10 @@ def test_a_connection_that_breaks_is_made_again_and_time_goes_on(gallery: Galler
 
 
 def test_a_slow_looker_loses_old_frames_and_counts_them(gallery: Gallery, method: Method) -> None:
-    release = threading.Lock()
-    release.acquire()
+    release = threading.Semaphore(0)
     source = Broken([grey(40, "over")], endless=False)
     sink = Kept()
-    stream = Stream(source, Fixed(gallery), method, sink, looking=release)
+    stream = Stream("live", source, Fixed(gallery), method, sink, turns=release)
     stream.start()
     time.sleep(0.5)
     release.release()
@@ -203,7 +202,9 @@ def test_a_fault_of_ours_ends_one_stream_and_says_so(
             raise ZeroDivisionError("on purpose")
 
     sink, other = Faulty(), Kept()
-    streams = [Stream(Broken([grey(4, "over")], endless=False), Fixed(gallery), method, each) for each in (sink, other)]
+    streams = [
+        Stream("live", Broken([grey(4, "over")], endless=False), Fixed(gallery), method, each) for each in (sink, other)
+    ]
     for stream in streams:
         stream.start()
     assert sink.ended.wait(60)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shopcue.batching import Batcher, shared
+from shopcue.engine.batching import BatchedDetector, BatchedEncoder, Batcher
 from shopcue.methods import open_method
 from shopcue.records import Frame
 from shopcue.settings import Models, Settings
@@ -93,7 +93,7 @@ def test_nobody_waits_longer_than_the_deadline_for_others() -> None:
 
 def test_a_shared_method_finds_what_its_own_networks_find() -> None:
     method = open_method("two-stage", Settings(models=Models(threads=1)))
-    both = shared(method)
+    both = method.sharing(BatchedDetector(method.detector), BatchedEncoder(method.encoder))
     rng = np.random.default_rng(0)
     frames = [Frame(float(k), rng.integers(0, 255, (90, 160, 3), np.uint8)) for k in range(6)]
     with ThreadPoolExecutor(3) as pool:

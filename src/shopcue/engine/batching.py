@@ -12,12 +12,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from shopcue.methods import Method
 from shopcue.models.detector import Detector
 from shopcue.models.image import ImageEncoder
 from shopcue.records import Detections, Floats, Frame, Image
@@ -142,8 +141,3 @@ class BatchedEncoder:
     def encode(self, images: Sequence[Image]) -> Floats:
         """Return the unit embeddings of N images, float32 (N, D)."""
         return np.stack(self.batcher(images)) if images else np.empty((0, self.dim), np.float32)
-
-
-def shared(method: Method) -> Method:
-    """Return a method whose networks answer many streams in batches."""
-    return replace(method, detector=BatchedDetector(method.detector), encoder=BatchedEncoder(method.encoder))
