@@ -98,7 +98,7 @@ function Shell({ session, onLeave, toasts }) {
     ${data && !shops.length && html`<main class="page" id="main"><${Empty} icon="shop" title="No shop yet"><p>${can.admin ? "A shop holds products, videos and streams." : "Your token is for no shop: ask an admin for another."}</p>${can.admin && html`<div class="row"><button type="button" class="button primary" onClick=${() => setDialog("shop")}><${Icon} name="add" />New shop</button></div>`}<//></main>`}
     ${data && shops.length > 0 && shop && !info && html`<main class="page" id="main"><${Empty} icon="shop" title="There is no such shop"><p>It was deleted, or your token is not for it.</p><div class="row"><a class="button" href="/studio">Open another</a></div><//></main>`}
     ${info && (route.video_id ? html`<${VideoView} key=${route.video_id} ...${common} videoId=${route.video_id} />` : html`<${Area} key="${shop} ${route.area}" ...${common} />`)}
-    ${dialog === "shop" && html`<${NewShop} onClose=${() => setDialog("")} onMade=${async (made) => { await reload(); go(addressOf({ shop: made, area: "catalogue" })); }} />`}
+    ${dialog === "shop" && html`<${NewShop} onClose=${() => setDialog("")} onMade=${async (made) => { go(addressOf({ shop: made, area: "catalogue" })); await reload(); }} />`}
     ${dialog === "help" && html`<${Help} onClose=${() => setDialog("")} />`}`;
 }
 

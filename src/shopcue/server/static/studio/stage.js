@@ -94,7 +94,7 @@ export function Stage({ video, media, focus, duration, onStep, children }) {
   }, [url, media]);
   const playable = Boolean(url) && !broken;
   return html`<div class="stage">
-    <div class="screen ${video.height > video.width ? "is-tall" : ""}">
+    <div class="screen" style=${{ "--ratio": video.width && video.height ? video.width / video.height : 16 / 9 }}>
       ${url && html`<video ref=${ref} hidden=${!playable} playsinline preload="auto" muted=${video.kind === "stream"} autoplay=${video.kind === "stream"}
         poster=${video.poster} tabindex="-1" onClick=${() => media.toggle()} aria-label=${video.title}></video>`}
       ${!playable && html`<${StillFrame} video=${video} media=${media} />`}
