@@ -32,6 +32,7 @@ _INDEX_BYTES = 64 << 20  # of an archive's list of files, which is read as a who
 _SIGNATURE = b"PK\x03\x04"
 _END, _END_64, _LOCATOR_64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _END_BYTES, _COMMENT_BYTES = 22, 1 << 16
+_DAMAGES = (BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError)
 _UTF8 = 0x800  # the flag of a name that says its encoding
 
 
@@ -73,7 +74,7 @@ def _unpack_all(archive: Path, folder: Path, max_bytes: int, max_files: int) -> 
                 left -= _unpack(opened, member, folder / place, left, name)
     except OSError as error:
         raise FeedError(f"{name} cannot be unpacked: {error.strerror or error}; check the disk") from None
-    except (BadZipFile, zlib.error, LZMAError, EOFError, RuntimeError, ValueError) as error:
+    except _DAMAGES as error:
         reason = shown(str(error)) or type(error).__name__
         raise FeedError(f"{name} cannot be unpacked: {reason}; pack it anew as a plain zip archive") from None
 
@@ -124,20 +125,23 @@ def _name(member: ZipInfo) -> str:
 
 
 def _unpack(opened: ZipFile, member: ZipInfo, target: Path, left: int, archive: str) -> int:
-    """Write one file, counting what really comes out, and return its bytes."""
-    most = MAX_FEED_BYTES if target.suffix.lower() in FEED_ENDINGS else MAX_BYTES
-    written = 0
+    """Write one file, counting what really comes out, and return its bytes; of a damaged picture nothing stays."""
+    is_feed = target.suffix.lower() in FEED_ENDINGS
     if target.exists():
         raise FeedError(f"{archive} holds {shown(target.name)!r} twice; pack it anew")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with opened.open(member) as source, target.open("xb") as file:
-        while chunk := source.read(_CHUNK):
-            written += len(chunk)
-            if written > left:
-                raise FeedError(f"{archive} holds more than can be unpacked here; split it")
-            file.write(chunk)
-            if written > most:
-                break  # too large for whoever reads it, who will say so in the report
+    written = 0
+    try:
+        with opened.open(member) as source, target.open("xb") as file:
+            while written <= (MAX_FEED_BYTES if is_feed else MAX_BYTES) and (chunk := source.read(_CHUNK)):
+                written += len(chunk)
+                if written > left:
+                    raise FeedError(f"{archive} holds more than can be unpacked here; split it")
+                file.write(chunk)  # one that is too large is cut just above the limit: whoever reads it says so
+    except _DAMAGES:
+        if is_feed:
+            raise
+        target.unlink(missing_ok=True)  # one picture less, and a line of the report
     return written
 
 
