@@ -36,7 +36,7 @@ def focus(product: Product, start_s: float, end_s: float, score: float = 0.9, *o
 
 FOUND = [
     focus(COAT, 5, 20, 0.95, ("hat", 0.03)),
-    focus(MUG, 25, 40.125, 0.55, ("coat", 0.4), ("hat", 0.02)),
+    focus(MUG, 25, 40.5, 0.55, ("coat", 0.4), ("hat", 0.02)),
     focus(HAT, 42, 55, 0.7, ("gone", 0.2)),
     focus(COAT, 60, 70, 0.99),
 ]

@@ -27,9 +27,9 @@ def test_lists_what_was_found_in_order_of_time(viewer: TestClient, video: str) -
         "visual": 2.5,
         "text": -0.5,
         "comments": 0.25,
-        "frame_s": pytest.approx(32.5625),
+        "frame_s": pytest.approx(32.75),
         "box": [1, 2, 30, 40],
-        "utterances": [{"start_s": 25, "end_s": 40.125, "text": f"look {SCRIPT}"}],
+        "utterances": [{"start_s": 25, "end_s": 40.5, "text": f"look {SCRIPT}"}],
     }
     assert mug["alternatives"] == [
         {"product_id": "coat", "score": 0.4, "title": COAT.title},
@@ -37,7 +37,7 @@ def test_lists_what_was_found_in_order_of_time(viewer: TestClient, video: str) -
     ]
     assert answer[2]["alternatives"] == [{"product_id": "gone", "score": 0.2, "title": "gone"}]
     assert mug["status"] == "found"
-    assert mug["found"] == {"product_id": MUG.product_id, "start_s": 25, "end_s": 40.125}
+    assert mug["found"] == {"product_id": MUG.product_id, "start_s": 25, "end_s": 40.5}
     assert viewer.get(mug["picture"]).headers["content-type"] == "image/jpeg"
 
 

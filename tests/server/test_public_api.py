@@ -86,7 +86,7 @@ def test_what_was_reviewed_is_as_reviewed(client: TestClient, seller: TestClient
     ):
         seller.post(f"/api/focuses/{each['focus_id']}/review", json=body).raise_for_status()
     seen = [(each["product_id"], each["start_s"], each["end_s"]) for each in document(client, video)["focuses"]]
-    assert seen == [("hat", 25, 40.125), ("hat", 42, 50), ("coat", 60, 70)]
+    assert seen == [("hat", 25, 40.5), ("hat", 42, 50), ("coat", 60, 70)]
     check_private(document(client, video))
 
 

@@ -24,7 +24,7 @@ def video(parts: Services, database: Database) -> str:
 
 @pytest.fixture
 def focus(seller: TestClient, video: str) -> dict[str, Any]:
-    """The mug at 25 to 40.125 s."""
+    """The mug at 25 to 40.5 s."""
     found: dict[str, Any] = seller.get(f"/api/videos/{video}/focuses").json()["focuses"][1]
     return found
 
