@@ -33,7 +33,7 @@ from shopcue.server.settings import ServerSettings
 from shopcue.sources.files import probe
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page
 
 SHOP = "corner"
 RATE_HZ = 10
@@ -43,7 +43,9 @@ AXE = ROOT / ".venv" / "node" / "node_modules" / "axe-core" / "axe.min.js"
 
 COAT = Product("coat", "Red coat", ("a.jpg",), price="120 EUR", link="https://shop.example/coat", category="Clothes")
 HAT = Product("hat/1 é", "Green hat", ("a.jpg",), price="25 EUR", link="https://shop.example/hat?a=1&b=2")
-MUG = Product("mug", f"Mug {SCRIPT}<img src=x onerror=alert(2)>", ("a.jpg",), price="<b>9</b>", link="javascript:alert(3)")
+MUG = Product(
+    "mug", f"Mug {SCRIPT}<img src=x onerror=alert(2)>", ("a.jpg",), price="<b>9</b>", link="javascript:alert(3)"
+)
 OTHERS = [Product(f"other{n}", f"Other thing {n}", ("a.jpg",), price=f"{n} EUR") for n in range(5)]
 
 SCHEDULE = ((COAT, 2.0, 6.0), (HAT, 8.0, 12.0), (MUG, 13.5, 17.0), (COAT, 19.0, 22.5))
@@ -69,7 +71,10 @@ class Shopfront:
         """Start the server, the second time at the same port."""
         command = [sys.executable, "-m", "shopcue", "serve", "--data", str(self.folder), "--workers", "0"]
         self.process = subprocess.Popen(  # stderr is left to pytest
-            [*command, "--port", str(self.port)], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+            [*command, "--port", str(self.port)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         assert self.process.stdout is not None
         for line in self.process.stdout:
@@ -224,6 +229,16 @@ class Window:
     page: Page
     faults: list[str] = field(default_factory=list)
 
+    def hear(self, said: ConsoleMessage) -> None:
+        """Take what the console says."""
+        if said.type in ("error", "warning"):
+            self.faults.append(said.text)
+
+    def dismiss(self, dialog: Dialog) -> None:
+        """Close a dialog that no page of ours opens."""
+        self.faults.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
 
 OpenWindow = Callable[..., Window]
 
@@ -241,16 +256,17 @@ def windows(browser: Browser) -> Iterator[OpenWindow]:
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **options)
         context.set_default_timeout(8000)
         window = Window(context.new_page())
-        page, faults = window.page, window.faults
-        page.on("console", lambda said: faults.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page = window.page
+        page.on("console", window.hear)
+        page.on("pageerror", lambda error: window.faults.append(str(error)))
+        page.on("dialog", window.dismiss)
         opened.append(window)
         return window
 
     try:
         yield open
-        assert [window.faults for window in opened if window.faults] == []
+        if faults := [fault for window in opened for fault in window.faults]:
+            pytest.fail(f"a page had faults: {faults}")
     finally:
         for window in opened:
             window.page.context.close()

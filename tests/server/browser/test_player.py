@@ -173,7 +173,16 @@ def test_keys_steer_the_video(front: Shopfront, wide: str, open_window: OpenWind
     page.goto(f"{front.url}/play/{wide}")
     ready(page)
     player(page, "video.play = () => { window.played = (window.played ?? 0) + 1; return Promise.resolve(); }")
-    expected = [("n", 2.0), ("n", 8.0), ("ArrowRight", 13.0), ("n", 13.5), ("p", 8.0), ("j", 0.0), ("l", 10.0), ("End", LENGTH_S)]
+    expected = [
+        ("n", 2.0),
+        ("n", 8.0),
+        ("ArrowRight", 13.0),
+        ("n", 13.5),
+        ("p", 8.0),
+        ("j", 0.0),
+        ("l", 10.0),
+        ("End", LENGTH_S),
+    ]
     for key, time_s in expected:
         page.keyboard.press(key)
         page.wait_for_timeout(120)
@@ -202,7 +211,9 @@ def test_the_link_is_shared_with_its_time(front: Shopfront, wide: str, open_wind
     page.keyboard.press("Escape")
     page.goto(shared)
     ready(page)
-    page.wait_for_function("() => document.querySelector('shopcue-player').shadowRoot.querySelector('video').currentTime === 9")
+    page.wait_for_function(
+        "() => document.querySelector('shopcue-player').shadowRoot.querySelector('video').currentTime === 9"
+    )
 
 
 def test_an_unpublished_video_is_not_there(front: Shopfront, open_window: OpenWindow) -> None:
@@ -269,18 +280,20 @@ def test_nothing_moves_when_the_card_changes(
     front: Shopfront, wide: str, tall: str, open_window: OpenWindow, size: tuple[int, int]
 ) -> None:
     for video_id in (wide, tall):
-        page = open_window(size).page
+        page = open_window(size, reduced_motion="reduce").page
         page.goto(f"{front.url}/play/{video_id}")
         ready(page)
-        page.wait_for_timeout(300)
+        page.wait_for_timeout(200)
         page.evaluate(
-            """() => { window.shift = 0; new PerformanceObserver((list) => { for (const entry of list.getEntries()) window.shift += entry.value; })
-            .observe({ type: "layout-shift" }); }"""
+            """() => {
+              window.shift = 0;
+              const add = (list) => { for (const entry of list.getEntries()) window.shift += entry.value; };
+              new PerformanceObserver(add).observe({ type: "layout-shift" }); }"""
         )
         places = set()
         for time_s in (0.5, 3, 7, 9, 15, 18, 20, 23):
             seek(page, time_s)
-            page.wait_for_timeout(350)  # the card has come in
+            page.wait_for_timeout(60)
             box = page.locator("shopcue-player article.card").bounding_box()
             assert box is not None
             places.add(tuple(round(box[side], 1) for side in ("x", "y", "width", "height")))
@@ -289,7 +302,12 @@ def test_nothing_moves_when_the_card_changes(
 
 
 def test_the_page_can_be_used_by_everyone(front: Shopfront, wide: str, tall: str, open_window: OpenWindow) -> None:
-    for dark, size, video_id in ((False, DESKTOP, wide), (True, DESKTOP, tall), (False, PHONE, tall), (True, PHONE, wide)):
+    for dark, size, video_id in (
+        (False, DESKTOP, wide),
+        (True, DESKTOP, tall),
+        (False, PHONE, tall),
+        (True, PHONE, wide),
+    ):
         page = open_window(size, dark=dark, reduced_motion="reduce").page
         page.goto(f"{front.url}/play/{video_id}?t=4")
         ready(page)
@@ -332,7 +350,9 @@ def test_the_card_of_a_live_stream_follows_its_events(front: Shopfront, playlist
     page.goto(f"{front.url}/play/{video_id}")
     ready(page)
     page.locator("shopcue-player .big").click()
-    page.wait_for_function("() => document.querySelector('shopcue-player').shadowRoot.querySelector('video').currentTime > 0")
+    page.wait_for_function(
+        "() => document.querySelector('shopcue-player').shadowRoot.querySelector('video').currentTime > 0"
+    )
     assert page.locator("article.card.vacant").is_visible()
     assert page.locator("shopcue-player .badge").inner_text() == "Live"
 
@@ -376,9 +396,12 @@ def test_a_cut_line_is_taken_up_where_it_broke(front: Shopfront, open_window: Op
 
 # ---- on the shop's own page -------------------------------------------------------------------------------------
 
-FOREIGN = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>A shop</title>
+FOREIGN = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>A shop</title>
 <script type="module" src="{url}/embed/player.js"></script></head>
-<body><main><h1>Our evening</h1><shopcue-player src="{url}/play/{video_id}" start="4" ratio="16/9"></shopcue-player></main></body></html>"""
+<body><main><h1>Our evening</h1>
+<shopcue-player src="{url}/play/{video_id}" start="4" ratio="16/9"></shopcue-player>
+</main></body></html>"""
 
 
 def test_the_component_works_on_a_strict_foreign_page(
@@ -393,8 +416,13 @@ def test_the_component_works_on_a_strict_foreign_page(
         window = open_window()
         page = window.page
         page.add_init_script(
-            """window.told = []; for (const name of ["shopcue-state", "shopcue-focus", "shopcue-click"])
-            addEventListener(name, (event) => { told.push([name, event.detail]); if (name === "shopcue-click") event.preventDefault(); });"""
+            """window.told = [];
+            for (const name of ["shopcue-state", "shopcue-focus", "shopcue-click"]) {
+              addEventListener(name, (event) => {
+                told.push([name, event.detail]);
+                if (name === "shopcue-click") event.preventDefault();
+              });
+            }"""
         )
         page.goto(site)
         ready(page)
@@ -422,9 +450,9 @@ def test_the_component_works_on_a_strict_foreign_page(
 # ---- its rules, against plain loops -----------------------------------------------------------------------------
 
 
-def test_what_is_on_screen_agrees_with_a_plain_loop(front: Shopfront, open_window: OpenWindow) -> None:
+def test_what_is_on_screen_agrees_with_a_plain_loop(front: Shopfront, wide: str, open_window: OpenWindow) -> None:
     page = open_window().page
-    page.goto(f"{front.url}/static/player/words.js")
+    page.goto(f"{front.url}/play/{wide}")
     draw = random.Random(11)
     cases = []
     for _ in range(60):
@@ -432,9 +460,14 @@ def test_what_is_on_screen_agrees_with_a_plain_loop(front: Shopfront, open_windo
         spans = [(f"f{n}", start, start + draw.randrange(1, 12)) for n, start in enumerate(starts)]
         cases.append((spans, draw.randrange(0, 50)))
     answers = page.evaluate(
-        """async (cases) => { const { cardAt, neighbour } = await import("/static/player/moments.js");
-        return cases.map(([spans, time]) => { const focuses = spans.map(([focus_id, start_s, end_s]) => ({ focus_id, start_s, end_s }));
-          const card = cardAt(focuses, time); return [card.focus?.focus_id ?? null, card.when, neighbour(focuses, time, 1)?.focus_id ?? null]; }); }""",
+        """async (cases) => {
+          const { cardAt, neighbour } = await import("/static/player/moments.js");
+          return cases.map(([spans, time]) => {
+            const focuses = spans.map(([focus_id, start_s, end_s]) => ({ focus_id, start_s, end_s }));
+            const card = cardAt(focuses, time);
+            const next = neighbour(focuses, time, 1);
+            return [card.focus?.focus_id ?? null, card.when, next?.focus_id ?? null];
+          }); }""",
         json.loads(json.dumps(cases)),
     )
     for (spans, time_s), (name, when, after) in zip(cases, answers, strict=True):
@@ -452,21 +485,51 @@ def test_what_is_on_screen_agrees_with_a_plain_loop(front: Shopfront, open_windo
         assert after == (later[0][0] if later else None)
 
 
-def test_only_addresses_that_are_safe_leave_the_document(front: Shopfront, open_window: OpenWindow) -> None:
+def test_only_addresses_that_are_safe_leave_the_document(front: Shopfront, wide: str, open_window: OpenWindow) -> None:
     page = open_window().page
-    page.goto(f"{front.url}/static/player/words.js")
-    links = ["https://a.example/x", "javascript:alert(1)", "JaVaScript:alert(1)", "data:text/html,x", "//a.example/", "x", "", None, 7, "ftp://a.example/"]
+    page.goto(f"{front.url}/play/{wide}")
+    links = [
+        "https://a.example/x",
+        "javascript:alert(1)",
+        "JaVaScript:alert(1)",
+        "data:text/html,x",
+        "//a.example/",
+        "x",
+        "",
+        None,
+        7,
+        "ftp://a.example/",
+    ]
     read = page.evaluate(
-        """async (links) => { const { placeOf, readDocument } = await import("/static/player/document.js");
-        const place = placeOf("https://host.example/shop/play/abc?t=3#x", location.href);
-        const products = Object.fromEntries(links.map((link, i) => [i, { product_id: String(i), title: "t", link, picture: link }]));
-        const show = readDocument({ video_id: "abc", media: "javascript:alert(1)", playback_url: "blob:x", page: null, products, focuses: [], related: [] }, place);
-        const refused = ["javascript:alert(1)", "https://host.example/other/abc", "data:,/play/abc"].map((src) => { try { placeOf(src, location.href); return false; } catch { return true; } });
-        return { place, links: [...show.products.values()].map((one) => one.link), pictures: [...show.products.values()].map((one) => one.picture), media: show.media, playback: show.playback, refused }; }""",
+        """async (links) => {
+          const { placeOf, readDocument } = await import("/static/player/document.js");
+          const place = placeOf("https://host.example/shop/play/abc?t=3#x", location.href);
+          const one = (link, i) => [i, { product_id: String(i), title: "t", link, picture: link }];
+          const products = Object.fromEntries(links.map(one));
+          const media = { media: "javascript:alert(1)", playback_url: "blob:x" };
+          const show = readDocument({ video_id: "abc", products, focuses: [], related: [], ...media }, place);
+          const refuses = (src) => { try { placeOf(src, location.href); return false; } catch { return true; } };
+          const shown = [...show.products.values()];
+          return {
+            place, links: shown.map((product) => product.link), pictures: shown.map((product) => product.picture),
+            media: show.media, playback: show.playback,
+            refused: ["javascript:alert(1)", "https://host.example/other/abc", "data:,/play/abc"].map(refuses),
+          }; }""",
         links,
     )
     assert read["links"] == ["https://a.example/x"] + [""] * 9
-    assert read["pictures"] == ["https://a.example/x", "", "", "", "https://a.example/", "https://host.example/shop/play/x", "", "", "", ""]
+    assert read["pictures"] == [
+        "https://a.example/x",
+        "",
+        "",
+        "",
+        "https://a.example/",
+        "https://host.example/shop/play/x",
+        "",
+        "",
+        "",
+        "",
+    ]
     assert (read["media"], read["playback"]) == ("", "")
     assert read["place"]["document"] == "https://host.example/shop/api/public/videos/abc"
     assert read["refused"] == [True, True, True]

@@ -9,6 +9,7 @@ import { actOf, Help } from "./keys.js";
 import { Candidates, Things, Words } from "./moment.js";
 import { Pick, picksToShow } from "./picks.js";
 import { Filters, Stage, Transport } from "./stage.js";
+import { stepFrame } from "./steps.js";
 import { pageAt, SPANS_S, Timeline } from "./timeline.js";
 import { loadMinute, momentAt, thingsAt, TraceMinutes } from "./trace.js";
 
@@ -96,7 +97,7 @@ export function Lab({ video }) {
   const flip = (name) => setOptions({ ...options, [name]: !options[name] });
   const zoom = (by) => setSpan(SPANS_S[Math.min(Math.max(SPANS_S.indexOf(span_s) + by, 0), SPANS_S.length - 1)]);
   const acts = {
-    play: () => media.toggle(), frameBack: () => media.step(-1), frameOn: () => media.step(1), momentBack: () => seek(momentBeside(minutes, media.time, -1)),
+    play: () => media.toggle(), frameBack: () => stepFrame(media, -1), frameOn: () => stepFrame(media, 1), momentBack: () => seek(momentBeside(minutes, media.time, -1)),
     momentOn: () => seek(momentBeside(minutes, media.time, 1)), back: () => seek(media.time - 5), on: () => seek(media.time + 5),
     pickBack: () => seek(pickBeside(minutes, chosen, media.time, -1)), pickOn: () => seek(pickBeside(minutes, chosen, media.time, 1)),
     all: () => flip("all"), trails: () => flip("trails"), names: () => flip("names"), zoomIn: () => zoom(-1), zoomOut: () => zoom(1),

@@ -96,7 +96,8 @@ export function Products({ shown, products, current, words, empty, ...rest }) {
     if (tile && !list.current.matches(":hover, :focus-within")) reveal(list.current, tile);
   }, [[...current].join("\n")]);
   if (!shown.length) return html`<p class="empty" part="empty">${empty}</p>`;
-  return html`<ul class="tiles" part="tiles" ref=${list}>
+  const reachable = shown.some(([id, moments]) => products.get(id).link || moments.some(rest.canJump));
+  return html`<ul class="tiles" part="tiles" ref=${list} tabindex=${reachable ? undefined : 0}>
     ${shown.map(([id, moments]) => html`<${Tile} key=${id} product=${products.get(id)} moments=${moments} on=${current.has(id)} words=${words} ...${rest} />`)}
   </ul>`;
 }
@@ -106,7 +107,7 @@ export function Related({ products, words, onBuy }) {
   if (!products.length) return null;
   return html`<section class="related" part="related" aria-label=${words.related}>
     <h2>${words.related}</h2>
-    <ul class="related-list">
+    <ul class="related-list" tabindex=${products.some((product) => product.link) ? undefined : 0}>
       ${products.map((product) => {
         const inside = html`<${Picture} product=${product} /><span class="title" part="title" dir="auto">${product.title}</span><${Price} product=${product} words=${words} />`;
         return html`<li key=${product.product_id} part="related-item">

@@ -98,7 +98,9 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 .track { position: absolute; inset: 8px 0; border-radius: 99px; background: #ffffff47; overflow: hidden; }
 .mark { position: absolute; top: 0; bottom: 0; min-width: 3px; background: #ffffff8c; border-left: 1px solid #0008; border-right: 1px solid #0008; }
 .done { position: absolute; inset: 0; background: var(--shopcue-progress, #ffffff); transform-origin: left; transform: scaleX(var(--at)); mix-blend-mode: normal; }
-.knob { position: absolute; top: 50%; left: calc(var(--at) * 100%); width: 14px; height: 14px; margin: -7px; border-radius: 50%; background: #fff; box-shadow: 0 1px 4px #0008; }
+/* Moved by a transform: it runs with every frame, and must not lay the page out anew. */
+.knob { position: absolute; inset: 0; pointer-events: none; transform: translateX(calc(var(--at) * 100%)); }
+.knob::after { content: ""; position: absolute; top: 50%; left: 0; width: 14px; height: 14px; margin: -7px; border-radius: 50%; background: #fff; box-shadow: 0 1px 4px #0008; }
 .tip { position: absolute; bottom: 24px; translate: -50% 0; display: grid; justify-items: center; max-width: 220px; padding: 4px 9px; border-radius: 7px; background: #0e1013e6; font-size: 12px; line-height: 1.4; text-align: center; pointer-events: none; white-space: nowrap; font-variant-numeric: tabular-nums; }
 .tip b { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
 .share { position: absolute; right: 12px; bottom: 64px; width: min(360px, 100% - 24px); padding: 10px 10px 12px 16px; display: grid; gap: 10px; border-radius: 14px; background: var(--surface); color: var(--ink); box-shadow: 0 12px 40px #0008; }
