@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,12 @@ import PIL.Image
 import pytest
 from numpy.typing import NDArray
 
+pytest.importorskip("fastapi", reason="needs the extra `server`")
+
 from shopcue.errors import MediaError
 from shopcue.server import media
 from shopcue.server.media import FrameCache, frame_jpeg, poster_jpeg, write_whole
+from shopcue.server.problems import TooMany
 from shopcue.sources.files import probe
 
 if TYPE_CHECKING:
@@ -108,8 +112,9 @@ def test_no_video_no_picture(tmp_path: Path) -> None:
     garbage.write_bytes(bytes(range(256)) * 40)
     cache = FrameCache(tmp_path / "cache")
     for path in (garbage, tmp_path / "absent.mp4"):
-        with pytest.raises(MediaError):
+        with pytest.raises(MediaError, match=path.name) as refusal:
             cache.frame_jpeg(path, 0.0)
+        assert str(tmp_path) not in str(refusal.value)
     assert not (tmp_path / "cache").exists() or not list((tmp_path / "cache").iterdir())
 
 
@@ -210,3 +215,29 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="folder"):
         write_whole(tmp_path / "folder", b"three")
     assert {path.name for path in tmp_path.rglob("*")} == {"new", "file", "folder"}
+
+
+def test_who_comes_while_many_wait_is_sent_away(
+    make_video: MakeVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    begun: list[float] = []
+
+    def slow(path: str | Path, time_s: float, *rest: object) -> bytes:
+        begun.append(time_s)
+        go_on.wait(20)
+        return b"picture"
+
+    monkeypatch.setattr(media, "frame_jpeg", slow)
+    video, cache = make_video(), FrameCache(tmp_path / "cache", patience_s=0.2)
+    threads = [threading.Thread(target=cache.frame_jpeg, args=(video, float(i))) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    while len(begun) < 2:
+        time.sleep(0.01)
+    with pytest.raises(TooMany, match="ask again"):
+        cache.frame_jpeg(video, 5.0)
+    go_on.set()
+    for thread in threads:
+        thread.join()
+    assert cache.frame_jpeg(video, 5.0) == b"picture"

@@ -6,8 +6,8 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +19,7 @@ from shopcue.catalog.pictures import shrink
 from shopcue.errors import MediaError
 from shopcue.geometry import crop
 from shopcue.records import Floats, Image
+from shopcue.server.problems import TooMany
 from shopcue.sources.files import VideoInfo, frame_at, frames_at
 
 MAX_SIDE_PX = 1920
@@ -40,7 +41,10 @@ def frame_jpeg(path: str | Path, time_s: float, box: Box | None = None, side_px:
     be read and for numbers that mean no place or size.
     """
     edges = _checked(time_s, box, side_px)
-    frame = frame_at(path, time_s, MAX_SIDE_PX)
+    try:
+        frame = frame_at(path, time_s, MAX_SIDE_PX)
+    except MediaError as error:  # where the file lies is nobody's business
+        raise MediaError(str(error).replace(str(path), Path(path).name)) from None
     picture = frame.image if edges is None else crop(frame.image, edges / np.float32(frame.scale))
     return encode_jpeg(shrink(np.ascontiguousarray(picture), side_px or MAX_SIDE_PX))
 
@@ -90,28 +94,38 @@ def write_whole(path: Path, data: bytes) -> None:
 class FrameCache:
     """Pictures of videos as `frame_jpeg` makes them, each made once and kept on disk, the longest unused leaving first.
 
-    folder: where they lie; it may be lost at any time. max_bytes: how far it may grow. Threads and processes may share
-    one folder.
+    folder: where they lie; it may be lost at any time. max_bytes: how far it may grow. patience_s: how long one waits
+    for others to be made. Threads and processes may share one folder.
     """
 
-    def __init__(self, folder: Path, *, max_bytes: int = 256 << 20) -> None:
-        self._folder, self._max_bytes = folder, max_bytes
+    def __init__(self, folder: Path, *, max_bytes: int = 256 << 20, patience_s: float = 10.0) -> None:
+        self._folder, self._max_bytes, self._patience_s = folder, max_bytes, patience_s
         self._decoding = threading.Semaphore(_DECODES)
         self._puts = 0
 
     def frame_jpeg(self, path: str | Path, time_s: float, box: Box | None = None, side_px: int | None = None) -> bytes:
-        """Return the picture that a video shows at time_s; see the function of this name."""
+        """Return the picture that a video shows at time_s; see the function of this name. Raises TooMany too."""
         _checked(time_s, box, side_px)
         kept = self._folder / _name(Path(path), time_s, box, side_px)
         if (picture := _read(kept)) is not None:
             return picture
-        with self._decoding:
+        with self._turn():
             if (picture := _read(kept)) is not None:  # the one who was waited for made it
                 return picture
             picture = frame_jpeg(path, time_s, box, side_px)
             with suppress(OSError):  # a full disk costs the cache, not the answer
                 self._put(kept, picture)
         return picture
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for one's turn, but not with all the threads of a server."""
+        if not self._decoding.acquire(timeout=self._patience_s):
+            raise TooMany("many pictures of videos are being made at the moment; ask again in a few seconds", 2.0)
+        try:
+            yield
+        finally:
+            self._decoding.release()
 
     def _put(self, kept: Path, picture: bytes) -> None:
         write_whole(kept, picture)
