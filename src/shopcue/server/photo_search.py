@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from shopcue.catalog.onair import ShopOnAir
+from shopcue.catalog.onair import Galleries
 from shopcue.catalog.pictures import decode_picture, shrink
 from shopcue.focusing import probabilities
-from shopcue.records import Frame, Image
+from shopcue.records import Frame, Gallery, Image
 from shopcue.server.problems import TooMany
 from shopcue.server.services import Services
 from shopcue.settings import Models, Settings
@@ -31,10 +31,11 @@ _PICTURE_BYTES: Final = 256 << 20
 
 @dataclass(slots=True)
 class _Shelf:
-    """A shop that was searched lately, and what looks for its products; that is made anew when the shop changes."""
+    """A shop that was searched lately; gallery, examiner: as it was then, and what looks for its products."""
 
-    shop: ShopOnAir
-    examiner: Examiner
+    galleries: Galleries
+    gallery: Gallery | None = None
+    examiner: Examiner | None = None
 
 
 class PhotoSearch:
@@ -56,13 +57,12 @@ class PhotoSearch:
         with self._my_turn():
             if not len(self._parts.store.snapshot(shop)):
                 return []
-            shelf = self._shelf(shop)
-            return self._best(shelf, photo, k)
+            return self._best(*self._examiner(shop), photo, k)
 
-    def _best(self, shelf: _Shelf, photo: Image, k: int) -> list[tuple[str, float]]:
-        score = shelf.examiner.examine(photo, self._method.detector.detect([Frame(0.0, photo)])[0])
+    def _best(self, gallery: Gallery, examiner: Examiner, photo: Image, k: int) -> list[tuple[str, float]]:
+        score = examiner.examine(photo, self._method.detector.detect([Frame(0.0, photo)])[0])
         chances = probabilities(score)
-        products = shelf.shop.gallery.catalog.products
+        products = gallery.catalog.products
         return [(products[p].product_id, float(chances[p])) for p in np.argsort(-score, kind="stable")[:k]]
 
     @contextmanager
@@ -80,23 +80,22 @@ class PhotoSearch:
 
         return open_method("two-stage", self._settings)
 
-    def _shelf(self, name: str) -> _Shelf:
-        """Return a shop as it is now; of those that were not asked for lately nothing is kept."""
-        shelf = self._shelves.get(name)
-        if shelf is None:
-            shop = ShopOnAir(
-                self._parts.store, name, self._method.encoder.fingerprint, picture_bytes=_PICTURE_BYTES // _MOST_SHOPS
-            )
-            shelf = self._shelves[name] = _Shelf(shop, self._examiner(shop))
-        elif shelf.shop.refresh():
-            shelf.examiner = self._examiner(shelf.shop)
-        self._shelves.move_to_end(name)
-        while len(self._shelves) > _MOST_SHOPS:
-            self._shelves.popitem(last=False)
-        return shelf
-
-    def _examiner(self, shop: ShopOnAir) -> Examiner:
+    def _examiner(self, shop: str) -> tuple[Gallery, Examiner]:
+        """Return a shop as it is now, and what looks for its products; made anew only if the shop has changed."""
         from shopcue.looking import Examiner
 
         method = self._method
-        return Examiner(shop.gallery, method.encoder, method.trained.cohort, verify=self._settings.matching.verify)
+        shelf = self._shelves.get(shop)
+        if shelf is None:
+            shelf = self._shelves[shop] = _Shelf(
+                Galleries(self._parts.store, shop, method.encoder.fingerprint, _PICTURE_BYTES // _MOST_SHOPS)
+            )
+        self._shelves.move_to_end(shop)
+        while len(self._shelves) > _MOST_SHOPS:
+            self._shelves.popitem(last=False)
+        gallery = shelf.galleries.current()
+        if shelf.examiner is None or gallery is not shelf.gallery:
+            verify = self._settings.matching.verify
+            shelf.examiner = Examiner(gallery, method.encoder, method.trained.cohort, verify=verify)
+            shelf.gallery = gallery
+        return gallery, shelf.examiner

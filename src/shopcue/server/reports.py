@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from shopcue import exports, report
-from shopcue.catalog.onair import decode_thumbnail
 from shopcue.catalog.rows import to_products
+from shopcue.catalog.thumbnails import decode_thumbnail
 from shopcue.database.focuses import UNREVIEWED, to_record
 from shopcue.database.tables import Focus, Video
 from shopcue.records import Image
