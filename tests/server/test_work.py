@@ -37,6 +37,7 @@ from shopcue.server.work.place import Place
 from shopcue.server.worker import WORKS, Worker
 from shopcue.settings import Settings
 from shopcue.sources import synthetic
+from shopcue.sources.files import probe
 
 SHOP = "corner"
 
@@ -270,6 +271,24 @@ def test_a_shop_without_products_says_so(place: Place, drawn: Drawn) -> None:
     job = run(place, "match", payload, new_video(place, shop="rival"), shop="rival")
     assert job.state == "failed"
     assert "no products" in job.error
+
+
+def test_a_video_that_is_deleted_meanwhile_leaves_no_files(
+    place: Place, drawn: Drawn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    video_id, payload = new_video(place), upload_all(place, drawn)
+
+    def probe_and_delete(path: Path) -> Any:
+        found = probe(path)
+        with place.database.write() as session:
+            videos.delete_video(session, video_id)
+        return found
+
+    monkeypatch.setattr(matching, "probe", probe_and_delete)
+    with place.database.write() as session:
+        jobs.add_job(session, "match", SHOP, payload, video_id)
+    assert Worker(place, threading.Event(), {"match": WORKS["match"]}).work_once()
+    assert not place.settings.video_folder(video_id).exists()
 
 
 def test_speech_is_recognised_once(place: Place, drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import subprocess
 import sys
@@ -140,20 +141,21 @@ def test_what_fails_while_it_is_settled_leaves_nothing(place: Place, leaving: th
     [
         (FeedError("{data}/feeds/f1/feed.csv, line 3: no id"), "feeds/f1/feed.csv, line 3: no id"),
         (ZeroDivisionError("secret"), "a fault of ours (ZeroDivisionError), the server's log says more"),
+        (OSError(errno.ENOSPC, "No space left"), "the server's disk is full; make room there, then try again"),
     ],
 )
 def test_a_job_fails_with_one_line(
     place: Place, leaving: threading.Event, caplog: pytest.LogCaptureFixture, error: Exception, line: str
 ) -> None:
     def work(job: Job, place: Place, update: Update) -> Outcome:
-        raise type(error)(str(error).format(data=place.settings.data))
+        raise error if isinstance(error, OSError) else type(error)(str(error).format(data=place.settings.data))
 
     job_id = queue(place.database)
     with caplog.at_level(logging.INFO):
         Worker(place, leaving, {"import": work}).work_once()
     job = look(place.database, job_id)
     assert (job.state, job.error) == ("failed", line)
-    assert ("Traceback" in caplog.text) == isinstance(error, ZeroDivisionError)
+    assert ("Traceback" in caplog.text) == (not isinstance(error, FeedError))
 
 
 def test_a_job_is_cancelled_within_a_second(place: Place, start: Start) -> None:

@@ -8,6 +8,7 @@ job when the lease has run out.
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import secrets
@@ -197,7 +198,7 @@ class Worker:
             raise  # nobody's fault: the lease runs out, and the job is tried again
         except Exception as error:
             _log.exception("job %s", job.job_id)
-            return self._end(job, "failed", f"a fault of ours ({type(error).__name__}), the server's log says more")
+            return self._end(job, "failed", _fault(error))
 
     def _finish(self, job: Job, outcome: Outcome) -> str:
         with self._database.write() as session:
@@ -227,6 +228,12 @@ class Worker:
         for folder in (str(data.absolute()), str(data)):
             line = line.replace(f"{folder}{os.sep}", "")
         return line
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the server's disk is full; make room there, then try again"
+    return f"a fault of ours ({type(error).__name__}), the server's log says more"
 
 
 def _first_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from shopcue.database import focuses, videos, words
 from shopcue.database.tables import Job, Video
+from shopcue.errors import Missing
 from shopcue.pipeline import Words
 from shopcue.records import Gallery, Utterance
 from shopcue.server.media import poster_jpeg, write_whole
@@ -36,6 +37,11 @@ def match(job: Job, place: Place, update: Update) -> Outcome:
     """Find which products of its shop a recording shows, and when. Raises a ShopcueError for what cannot be used."""
     with place.database.read() as session:
         video = videos.get_video(session, str(job.video_id))
+    with _folder_of(video, place):
+        return _match(video, job, place, update)
+
+
+def _match(video: Video, job: Job, place: Place, update: Update) -> Outcome:
     info = _prepare(video, job, place, update)
     update("catalogue", 0, 1)
     method = place.method(job.payload.get("method") or "auto")
@@ -54,6 +60,20 @@ def match(job: Job, place: Place, update: Update) -> Outcome:
         focuses.put_focuses(session, row, found, models, titles, replace_reviewed=replace)
 
     return Outcome({"focuses": len(found), "method": method.name}, settle)
+
+
+@contextmanager
+def _folder_of(video: Video, place: Place) -> Iterator[None]:
+    """Leave no files behind where the video was deleted while it was worked at."""
+    try:
+        yield
+    except BaseException:
+        try:
+            with place.database.read() as session:
+                videos.get_video(session, video.video_id)
+        except Missing:
+            shutil.rmtree(place.settings.video_folder(video.video_id), ignore_errors=True)
+        raise
 
 
 # ---- the file ----------------------------------------------------------------------------------------------------
