@@ -293,6 +293,17 @@ def test_a_video_has_one_job_at_a_time(database: Database) -> None:
             retry_job(session, job.job_id)
 
 
+def test_a_job_that_is_tried_again_waits_behind_the_others(database: Database) -> None:
+    with database.write() as session:
+        first, second = (add_job(session, "match", "demo", {}) for _ in range(2))
+        claim_job(session, "w", ["match"], 10)
+        finish_job(session, first.job_id, "w", "failed", "the file is damaged", {"frames": 3})
+        assert (first.error, first.result) == ("the file is damaged", {"frames": 3})
+        retry_job(session, first.job_id)
+        assert (first.error, first.result, first.attempts, first.finished_at) == ("", None, 0, None)
+        assert [claim_job(session, worker, ["match"], 10) for worker in "ab"] == [second, first]
+
+
 def test_progress_is_told_and_a_mere_heartbeat_is_not(database: Database) -> None:
     with database.write() as session:
         job = add_job(session, "import", "demo", {})
