@@ -17,6 +17,7 @@ pytest.importorskip("fastapi")
 
 from sqlalchemy import delete
 
+from postgresql_server import postgresql_server
 from shopcue.database import Database, open_database
 from shopcue.database.events import add_event
 from shopcue.database.tables import Event
@@ -31,6 +32,15 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database = open_database(f"sqlite:///{tmp_path / 'events.db'}")
     yield database
     database.close()
+
+
+@pytest.fixture
+def postgresql() -> Iterator[Database]:
+    """A database of a real PostgreSQL server."""
+    with postgresql_server() as url:
+        database = open_database(url)
+        yield database
+        database.close()
 
 
 def tell(database: Database, count: int = 1, shop: str = "s", video_id: str | None = "v", type: str = TYPES[0]) -> None:
@@ -132,14 +142,23 @@ def test_scopes_keep_shops_videos_types_and_forms_apart(database: Database) -> N
 
 @pytest.mark.parametrize("seed", range(6))
 def test_nothing_is_lost_or_doubled_whatever_comes_between(database: Database, seed: int) -> None:
+    check_nothing_is_lost_or_doubled(database, seed)
+
+
+def test_nothing_is_lost_or_doubled_on_postgresql(postgresql: Database) -> None:
+    """Its writers come from several threads here, as they do from the processes of a server."""
+    check_nothing_is_lost_or_doubled(postgresql, 7, writers=3)
+
+
+def check_nothing_is_lost_or_doubled(database: Database, seed: int, writers: int = 1) -> None:
     """Followers of random scopes and speeds come, leave and come back while events are written; memory is tiny."""
     chance = random.Random(seed)
     shops, total = ("a", "b"), 600
 
     async def write() -> None:
         written = 0
-        while written < total:
-            count = min(chance.choice((1, 1, 2, 5, 40)), total - written)
+        while written < total // writers:
+            count = min(chance.choice((1, 1, 2, 5, 40)), total // writers - written)
             place = chance.choice(shops), chance.choice(("v", "w")), chance.choice(TYPES)
             await asyncio.to_thread(tell, database, count, *place)
             written += count
@@ -163,7 +182,8 @@ def test_nothing_is_lost_or_doubled_whatever_comes_between(database: Database, s
             for _ in range(12)
         ]
         async with running(database, kept=25) as hub, asyncio.timeout(30), asyncio.TaskGroup() as tasks:
-            tasks.create_task(write())
+            for _ in range(writers):
+                tasks.create_task(write())
             followers = [
                 tasks.create_task(follow(hub, scope, random.Random(seed + n))) for n, scope in enumerate(scopes)
             ]
