@@ -11,7 +11,6 @@ import json
 import os
 import sys
 import warnings
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +18,7 @@ from typing import Annotated, Any
 import typer
 
 import shopcue
+from shopcue.cli_catalogs import catalogs
 from shopcue.errors import ScoreError, SettingsError, ShopcueError
 from shopcue.exports import one_line
 from shopcue.progress import ProgressLines
@@ -36,17 +36,19 @@ app = typer.Typer(
 )
 evaluations = typer.Typer(help="Score predictions against the truth, by a named protocol.", no_args_is_help=True)
 app.add_typer(evaluations, name="eval")
-catalogs = typer.Typer(help="Look after the shop's products.", no_args_is_help=True)
 app.add_typer(catalogs, name="catalog")
 
 Video = Annotated[Path, typer.Argument(metavar="VIDEO", help="The video file.", show_default=False)]
 CatalogFeed = Annotated[
-    Path,
+    str,
     typer.Option(
-        metavar="FEED",
-        help="The shop's products: CSV, TSV, JSONL, Merchant XML, Shopify CSV or JSON, or a folder of pictures.",
+        metavar="FEED|STORE",
+        help="The shop's products: CSV, TSV, JSONL, Merchant XML, Shopify, a folder of pictures; or a store and --shop.",
         show_default=False,
     ),
+]
+StoredShop = Annotated[
+    str | None, typer.Option(metavar="NAME", help="The shop in a store that `shopcue catalog import` filled.")
 ]
 Speech = Annotated[
     str, typer.Option(metavar="auto|none|FILE", help="Recognise speech, go without, or read a .vtt or .srt file.")
@@ -83,6 +85,7 @@ def match(
     method: Annotated[
         str, typer.Option(metavar="auto|one-stage|two-stage", help="How products are found in a frame.")
     ] = "auto",
+    shop: StoredShop = None,
     config: Config = None,
 ) -> None:
     """Find which product of a feed is on screen in a video, and when."""
@@ -96,6 +99,7 @@ def match(
             speech=speech,
             comments=comments,
             method=method,
+            shop=shop,
             config=config,
             update=progress.update,
             note=progress.note,
@@ -111,13 +115,14 @@ def search(
     catalog: CatalogFeed,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to name.")] = 10,
     as_json: AsJson = False,
+    shop: StoredShop = None,
     config: Config = None,
 ) -> None:
     """Find the products of a feed that a photo shows."""
     from shopcue import commands
 
     with ProgressLines() as progress:
-        for answer in commands.search(images, catalog, k, config=config, update=progress.update):
+        for answer in commands.search(images, catalog, k, shop=shop, config=config, update=progress.update):
             if as_json:
                 results = [{"product_id": p, "score": round(score, 6)} for p, score in answer.results]
                 typer.echo(json.dumps({"query": answer.query, "results": results}, ensure_ascii=False))
@@ -125,26 +130,6 @@ def search(
                 typer.echo(one_line(answer.query))
                 for product_id, score in answer.results:
                     typer.echo(f"  {score:6.3f}  {one_line(product_id)}")
-
-
-@catalogs.command("check")
-def catalog_check(
-    feed: Annotated[Path, typer.Argument(metavar="FEED", help="The feed to read.", show_default=False)],
-    as_json: AsJson = False,
-) -> None:
-    """Read a feed and its pictures, and say what is wrong with which item."""
-    from shopcue import commands
-
-    with ProgressLines() as progress:
-        items = commands.check_catalog(feed, update=progress.update)
-    for item in items:
-        if as_json:
-            typer.echo(json.dumps(asdict(item), ensure_ascii=False))
-        elif item.status != "ok":
-            typer.echo(f"{item.status:<8} row {item.row}  {one_line(item.product_id)}: {one_line(item.reason)}")
-    if not as_json:
-        counts = Counter(item.status for item in items)
-        typer.echo(", ".join(f"{counts[status]} {status}" for status in ("ok", "partial", "refused")))
 
 
 @evaluations.command("focuses")

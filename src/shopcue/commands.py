@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shopcue import exports, report
+from shopcue import exports, report, stores
 from shopcue.catalog.cache import DownloadCache, EmbeddingCache
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import ItemReport, read_feed
@@ -78,12 +78,14 @@ def match(
     speech: str = "auto",
     comments: str | Path | None = None,
     method: str = "auto",
+    shop: str | None = None,
     config: Settings | str | Path | None = None,
     update: Update | None = None,
     note: Note | None = None,
 ) -> Matched:
     """Find which product of a feed is on screen in a video, and when; write the results where `out` is given.
 
+    catalog: a feed, or a store if `shop` names one of its shops.
     speech: auto, none, or the path of a .vtt or .srt file. method: auto, one-stage or two-stage. update: called with
     what is being done and how far it is. note: called with lines for the user. Raises a ShopcueError for bad input.
     """
@@ -96,17 +98,17 @@ def match(
     if out is not None:
         exports.check_writable(out)
     way = open_method(method, settings)
-    shop = open_shop(catalog, way.encoder, update=update, note=note)
+    opened = open_shop(catalog, way.encoder, shop=shop, update=update, note=note)
     if method == "auto":
         note(f"method: {way.name} (the better one in the calibration)")
     models = {**way.fingerprints, "text": "lexical"}
     if speech == "auto":
-        titles = [product.title for product in shop.gallery.catalog]
+        titles = [product.title for product in opened.gallery.catalog]
         heard, models["speech"] = recognise_video(info, titles, update=update, note=note)
         words = Words(heard, words.comments)
-    focuses = way.find_focuses(info, shop.gallery, words, update)
+    focuses = way.find_focuses(info, opened.gallery, words, update)
     options = {"speech": speech, "comments": str(comments or "none"), "method": way.name, **_changed(settings)}
-    matched = Matched(tuple(focuses), info, shop, models, options)
+    matched = Matched(tuple(focuses), info, opened, models, options)
     if out is not None:
         write_match(matched, Path(out))
     return matched
@@ -115,8 +117,9 @@ def match(
 def write_match(matched: Matched, out: Path) -> list[Path]:
     """Write every export and report.html into `out`; nothing appears there before all of it is complete."""
     document, gallery = matched.document, matched.shop.gallery
+    first = np.unique(gallery.owner, return_index=True)[1] if gallery.pictures else ()
     first_picture = {
-        p.product_id: gallery.pictures[np.argmax(gallery.owner == i)] for i, p in enumerate(gallery.catalog)
+        product.product_id: gallery.pictures[i] for product, i in zip(gallery.catalog, first, strict=False)
     }
     page = report.render_report(
         document,
@@ -142,10 +145,11 @@ def search(
     catalog: str | Path,
     k: int = 10,
     *,
+    shop: str | None = None,
     config: Settings | str | Path | None = None,
     update: Update | None = None,
 ) -> Iterator[Answer]:
-    """Yield, for each photo, the k products of a feed that it most likely shows.
+    """Yield, for each photo, the k products of a feed, or of a shop of a store, that it most likely shows.
 
     A photo is looked at as a whole, in closer windows and in the box of what the detector is surest of, and the best
     candidates are examined there: print on print, place by place. Raises a ShopcueError for bad input: for the feed
@@ -155,9 +159,9 @@ def search(
     for image in images:
         read_picture(Path(image))  # a photo that cannot be read ends it before the long work
     method = open_method("two-stage", settings)
-    shop = open_shop(catalog, method.encoder, update=update)
-    examiner = Examiner(shop.gallery, method.encoder, method.trained.cohort, verify=settings.matching.verify)
-    products = shop.gallery.catalog.products
+    gallery = open_shop(catalog, method.encoder, shop=shop, update=update).gallery
+    examiner = Examiner(gallery, method.encoder, method.trained.cohort, verify=settings.matching.verify)
+    products = gallery.catalog.products
     for image in images:
         picture = shrink(read_picture(Path(image)).image, settings.sampling.max_side_px)
         score = examiner.examine(picture, method.detector.detect([Frame(0.0, picture)])[0])
@@ -167,9 +171,21 @@ def search(
 
 
 def open_shop(
-    catalog: str | Path, encoder: ImageEncoder, *, update: Update | None = None, note: Note | None = None
+    catalog: str | Path,
+    encoder: ImageEncoder,
+    *,
+    shop: str | None = None,
+    update: Update | None = None,
+    note: Note | None = None,
 ) -> Shop:
-    """Read a feed and embed its pictures, from the cache where they have been embedded before."""
+    """Read a feed and embed its pictures, from the cache where they have been embedded before; or open a shop.
+
+    shop: its name in the store `catalog`; None: that is a feed.
+    """
+    if shop is not None:
+        return Shop(stores.on_air(str(catalog), shop, encoder).gallery, ())
+    if stores.is_store(catalog):
+        raise SettingsError(f"{catalog} is a catalogue store, expected a feed; name its shop: --shop NAME")
     feed = read_feed(Path(catalog))
     with closing(EmbeddingCache.default()) as vectors, closing(DownloadCache.default()) as downloads:
         gallery, items = build_gallery(
