@@ -1,0 +1,409 @@
+"""A live stream kept as it came: segments of MPEG-TS and a playlist, in a folder that a web server may serve.
+
+Packets are written without coding them anew. A segment starts with a key frame; it is put together in memory and
+written by a thread of its own, to a temporary name first, so that neither a slow disk nor a full one holds up the
+stream: what cannot be written is lost, said once, and the next segment is tried again.
+
+The playlist tells where each segment stands in the time of the stream: its program date is `origin` plus that time.
+So a player that shows the date of its position shows the time of the stream, whatever was lost or has been deleted.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import math
+import queue
+import re
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.audio.stream import AudioStream
+from av.container import OutputContainer
+from av.packet import Packet
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from shopcue.errors import MediaError, OutputError
+
+PLAYLIST = "live.m3u8"
+
+_log = logging.getLogger(__name__)
+
+_VIDEO = ("h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video")
+_AUDIO = ("aac", "mp3", "mp2", "ac3", "eac3", "opus")
+_OPTIONS = {"mpegts_flags": "initial_discontinuity"}  # the counters of packets start again in every segment
+_LEAD_S = Fraction(10)  # added to all time stamps of a segment: none may fall below 0
+_REORDER_S = Fraction(1, 2)  # so much earlier a packet is decoded than shown, where its source does not say
+_LONGEST = 5  # segments without a key frame end after so many times their length
+_MAX_BYTES = 64 << 20
+_WAITING = 4
+_FAREWELL_S = 5.0
+_NAME = re.compile(r"(\d{8})\.ts")
+_ORIGIN = "# origin "
+_DATE = "#EXT-X-PROGRAM-DATE-TIME:"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A piece of a recording.
+
+    start_s, duration_s: in the time of the stream. follows: whether it goes on without a seam. size: bytes on disk.
+    """
+
+    number: int
+    start_s: float
+    duration_s: float
+    follows: bool
+    size: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its file, beside the playlist."""
+        return f"{self.number:08d}.ts"
+
+    @property
+    def end_s(self) -> float:
+        """When it ends."""
+        return self.start_s + self.duration_s
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What is there of a stream. origin: when its time was 0. segments: in order of time."""
+
+    origin: datetime
+    segments: tuple[Segment, ...]
+
+    def find(self, time_s: float) -> tuple[Segment, float] | None:
+        """Return the segment that holds time_s of the stream and how far into it that is, None if none does."""
+        at = bisect_right(self.segments, time_s, key=lambda segment: segment.start_s) - 1
+        if at < 0 or time_s >= self.segments[at].end_s:
+            return None
+        return self.segments[at], time_s - self.segments[at].start_s
+
+    def spans(self) -> list[tuple[float, float]]:
+        """Return the stretches of the stream that are there, as seconds [start, end)."""
+        spans: list[tuple[float, float]] = []
+        for segment in self.segments:
+            if spans and segment.follows:
+                spans[-1] = (spans[-1][0], segment.end_s)
+            else:
+                spans.append((segment.start_s, segment.end_s))
+        return spans
+
+
+def read_recording(folder: Path) -> Recording:
+    """Return the recording in `folder`; raises MediaError if there is none."""
+    try:
+        lines = (folder / PLAYLIST).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise MediaError(f"no recording in {folder}, expected a folder with {PLAYLIST}; record the stream") from None
+    origin: datetime | None = None
+    segments: list[Segment] = []
+    start_s, duration_s, follows = 0.0, 0.0, True
+    try:
+        for line in lines:
+            if line.startswith(_ORIGIN):
+                origin = datetime.fromisoformat(line.removeprefix(_ORIGIN))
+            elif line.startswith(_DATE) and origin is not None:
+                start_s = (datetime.fromisoformat(line.removeprefix(_DATE)) - origin).total_seconds()
+            elif line.startswith("#EXTINF:"):
+                duration_s = float(line.removeprefix("#EXTINF:").rstrip(","))
+            elif line == "#EXT-X-DISCONTINUITY":
+                follows = False
+            elif found := _NAME.fullmatch(line):
+                segments.append(Segment(int(found.group(1)), start_s, duration_s, follows and bool(segments)))
+                follows = True
+    except (ValueError, TypeError):
+        origin = None
+    if origin is None:
+        raise MediaError(f"{folder / PLAYLIST} was not written by Shopcue; record into an empty folder")
+    return Recording(origin, tuple(segments))
+
+
+class Recorder:
+    """Records a stream into `folder`, over as many connections as it has.
+
+    segment_s: how long segments are, more where key frames are far between. keep_s, keep_bytes: what is older, or too
+    much, is deleted; None keeps all. problem: why nothing is recorded now, empty while all is well. A folder that holds
+    a recording goes on with it. Raises OutputError if the folder cannot be made or holds something else.
+    """
+
+    def __init__(
+        self, folder: Path, segment_s: float = 6.0, keep_s: float | None = None, keep_bytes: int | None = None
+    ) -> None:
+        if not (0 < segment_s < math.inf) or (keep_s is not None and keep_s <= 0) or (keep_bytes or 1) <= 0:
+            raise OutputError(f"{segment_s=}, {keep_s=}, {keep_bytes=}: expected numbers above 0")
+        self.problem = ""
+        self._segment_s = segment_s
+        self._shelf = _Shelf(folder, keep_s, keep_bytes)
+        self._end_s = self._shelf.end_s
+        self._cut: _Cut | None = None
+        self._streams: tuple[VideoStream, AudioStream | None] | None = None
+        self._extradata: Any = None  # of pictures whose coding changed in mid-stream
+        self._shift_s = 0.0
+        self._follows = False
+        self._number = self._shelf.next_number
+        self._full: queue.Queue[tuple[Segment, bytes] | None] = queue.Queue(_WAITING)
+        self._writer = threading.Thread(target=self._write, name="shopcue-recorder", daemon=True)
+        self._writer.start()
+
+    # ---- the stream ----------------------------------------------------------------------------------------------
+
+    def begin(self, video: VideoStream, audio: AudioStream | None) -> None:
+        """A connection begins: `place` tells where, else it is placed by the wall clock."""
+        self._streams, self._extradata = None, None
+        self._shift_s = max(self._end_s, time.time() - self._shelf.origin.timestamp()) if self._number else 0.0
+        if video.codec_context.name not in _VIDEO:
+            self._fail(f"{video.codec_context.name} pictures cannot be recorded, expected H.264 or HEVC")
+            return
+        heard = audio is not None and audio.codec_context is not None and audio.codec_context.name in _AUDIO
+        self._streams = (video, audio if heard else None)
+
+    def place(self, shift_s: float) -> None:
+        """Tell at which time of the stream the connection's 0 stands."""
+        self._shift_s = shift_s
+
+    def update(self, packet: Packet[Any], time_s: float) -> None:
+        """Take a packet, which is to be decoded at time_s of the connection."""
+        if self._streams is None:
+            return
+        is_video = packet.stream_index == self._streams[0].index
+        shown_s = time_s
+        if packet.pts is not None and packet.dts is not None:
+            shown_s += float((packet.pts - packet.dts) * packet.time_base)
+        if is_video and packet.has_sidedata("new_extradata"):
+            self._extradata = packet.get_sidedata("new_extradata")
+        try:
+            if is_video and self._is_cut(packet, shown_s):
+                self._finish(shown_s)
+                self._cut = _Cut(*self._streams, shown_s, self._extradata)
+            if self._cut is not None:
+                self._cut.add(packet, time_s)
+        except (av.FFmpegError, ValueError, OSError) as error:
+            self._cut, self._follows = None, False
+            self._fail(f"a segment cannot be put together ({type(error).__name__})")
+
+    def end(self) -> None:
+        """The connection has ended."""
+        if self._cut is not None:
+            with suppress(av.FFmpegError, ValueError, OSError):
+                self._finish(self._cut.last_s)
+        self._cut, self._streams, self._follows = None, None, False
+
+    def close(self) -> None:
+        """End the recording: waits until the last segment is written, but not for ever."""
+        self.end()
+        with suppress(queue.Full):
+            self._full.put(None, timeout=_FAREWELL_S)
+        self._writer.join(_FAREWELL_S)
+
+    def _is_cut(self, packet: Packet[Any], shown_s: float) -> bool:
+        """Whether a segment is to start with this packet of the video."""
+        if self._cut is None:
+            return packet.is_keyframe
+        length_s = shown_s - self._cut.start_s
+        too_much = length_s >= _LONGEST * self._segment_s or self._cut.size > _MAX_BYTES
+        # Times are of a clock in ticks: a segment that lacks less than a picture's length is long enough.
+        return too_much or (packet.is_keyframe and length_s >= self._segment_s - 0.01)
+
+    def _finish(self, end_s: float) -> None:
+        """Hand the segment that is open to the writer; it ends at end_s of the connection."""
+        if self._cut is None:
+            return
+        cut, self._cut = self._cut, None
+        start_s = cut.start_s + self._shift_s
+        segment = Segment(self._number, start_s, max(end_s - cut.start_s, 0.001), self._follows)
+        content = cut.content()
+        self._number, self._follows = self._number + 1, True
+        self._end_s = segment.end_s
+        try:
+            self._full.put_nowait((segment, content))
+        except queue.Full:
+            self._follows = False
+            self._fail("the disk does not keep up")
+
+    # ---- the writer ----------------------------------------------------------------------------------------------
+
+    def _write(self) -> None:
+        lost = False
+        while (item := self._full.get()) is not None:
+            segment, content = item
+            try:
+                self._shelf.add(replace(segment, follows=segment.follows and not lost, size=len(content)), content)
+            except OSError as error:
+                lost = True
+                self._fail(f"a segment cannot be written ({error.strerror})")
+                continue
+            if lost:
+                _log.warning("the recording goes on")
+            lost, self.problem = False, ""
+        with suppress(OSError):
+            self._shelf.finish()
+
+    def _fail(self, problem: str) -> None:
+        if not self.problem:
+            _log.warning("no recording: %s", problem)
+        self.problem = problem
+
+
+class _Cut:
+    """A segment that is being put together in memory."""
+
+    def __init__(self, video: VideoStream, audio: AudioStream | None, start_s: float, extradata: Any) -> None:
+        self.start_s = self.last_s = start_s
+        self.size = 0
+        self._file = io.BytesIO()
+        self._container: OutputContainer = av.open(self._file, "w", format="mpegts", options=_OPTIONS)
+        self._out: dict[int, Stream] = {
+            stream.index: self._container.add_stream_from_template(stream, opaque=True)
+            for stream in (video, audio)
+            if stream is not None
+        }
+        self._video_index = video.index
+        self._extradata = extradata
+        self._last_dts: dict[int, int] = {}
+
+    def add(self, packet: Packet[Any], time_s: float) -> None:
+        """Take a packet, which is to be decoded (or if that is not known, shown) at time_s of the connection."""
+        stream = self._out.get(packet.stream_index)
+        if stream is None:
+            return
+        copy: Packet[Any] = Packet(bytes(packet))  # what is written is stamped anew, and the decoder needs the old one
+        copy.stream, copy.time_base, copy.is_keyframe = stream, packet.time_base, packet.is_keyframe
+        copy.duration = packet.duration
+        dts, pts = self._stamps(packet, time_s)
+        copy.dts, copy.pts = dts, pts
+        if packet.stream_index == self._video_index:
+            self.last_s = max(self.last_s, time_s)
+            if self._extradata is not None:
+                copy.set_sidedata(self._extradata)
+                self._extradata = None
+        self._container.mux(copy)
+        self.size += packet.size
+
+    def _stamps(self, packet: Packet[Any], time_s: float) -> tuple[int, int]:
+        """Return when a packet is to be decoded and shown, in its own time base; the first only grows."""
+        base = packet.time_base
+        at = round((Fraction(time_s) + _LEAD_S) / base)
+        if packet.dts is not None:
+            pts = at + (packet.pts - packet.dts if packet.pts is not None else 0)
+            dts = at
+        else:
+            pts = at
+            dts = at - round(_REORDER_S / base) if packet.stream_index == self._video_index else at
+        dts = max(dts, self._last_dts.get(packet.stream_index, dts - 1) + 1)
+        self._last_dts[packet.stream_index] = dts
+        return dts, max(pts, dts)
+
+    def content(self) -> bytes:
+        """Return the segment as it is to be written."""
+        self._container.close()
+        return self._file.getvalue()
+
+
+class _Shelf:
+    """The folder with its segments and their playlist."""
+
+    def __init__(self, folder: Path, keep_s: float | None, keep_bytes: int | None) -> None:
+        self._folder, self._keep_s, self._keep_bytes = folder, keep_s, keep_bytes
+        self._segments: list[Segment] = []
+        self._seams = 0  # that were deleted
+        self.origin = datetime.now(UTC)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if (folder / PLAYLIST).exists():
+                self._take_up(read_recording(folder))
+        except (OSError, MediaError) as error:
+            raise OutputError(f"nothing can be recorded into {folder}: {error}; give another folder") from error
+
+    @property
+    def end_s(self) -> float:
+        return self._segments[-1].end_s if self._segments else 0.0
+
+    @property
+    def next_number(self) -> int:
+        return self._segments[-1].number + 1 if self._segments else 0
+
+    def add(self, segment: Segment, content: bytes) -> None:
+        """Write a segment, delete what is too old or too much, and write the playlist; raises OSError."""
+        _write_whole(self._folder / segment.name, content)
+        self._segments.append(segment)
+        gone = self._outdated()
+        self._seams += sum(not segment.follows for segment in self._segments[1 : gone + 1])
+        outdated, self._segments = self._segments[:gone], self._segments[gone:]
+        _write_whole(self._folder / PLAYLIST, self._playlist().encode())
+        for old in outdated:  # after the playlist, which must never name what is not there
+            with suppress(OSError):
+                (self._folder / old.name).unlink(missing_ok=True)
+
+    def finish(self) -> None:
+        """Write that nothing more will come."""
+        if self._segments:
+            _write_whole(self._folder / PLAYLIST, (self._playlist() + "#EXT-X-ENDLIST\n").encode())
+
+    def _take_up(self, recording: Recording) -> None:
+        """Go on with what an earlier recorder left, without the files that are gone."""
+        self.origin = recording.origin
+        for segment in recording.segments:
+            with suppress(OSError):
+                size = (self._folder / segment.name).stat().st_size
+                self._segments.append(replace(segment, size=size))
+        listed = {segment.name for segment in self._segments}
+        for path in self._folder.iterdir():
+            if path.name not in listed and (_NAME.fullmatch(path.name) or path.name.endswith(".ts.part")):
+                path.unlink(missing_ok=True)  # written, but not yet listed, when a process died
+
+    def _outdated(self) -> int:
+        """Return how many of the oldest segments are to go; the newest stays."""
+        newest = self._segments[-1]
+        total, count = sum(segment.size for segment in self._segments), 0
+        for segment in self._segments[:-1]:
+            old = self._keep_s is not None and segment.end_s < newest.end_s - self._keep_s
+            much = self._keep_bytes is not None and total > self._keep_bytes
+            if not (old or much):
+                break
+            total, count = total - segment.size, count + 1
+        return count
+
+    def _playlist(self) -> str:
+        return _playlist(self.origin, self._segments, self._seams)
+
+
+def _playlist(origin: datetime, segments: Sequence[Segment], seams: int) -> str:
+    longest_s = max(segment.duration_s for segment in segments)
+    lines = [
+        "#EXTM3U",
+        "#EXT-X-VERSION:3",
+        f"{_ORIGIN}{origin.isoformat()}",
+        f"#EXT-X-TARGETDURATION:{math.ceil(longest_s)}",
+        f"#EXT-X-MEDIA-SEQUENCE:{segments[0].number}",
+        f"#EXT-X-DISCONTINUITY-SEQUENCE:{seams}",
+    ]
+    for at, segment in enumerate(segments):
+        if at and not segment.follows:
+            lines.append("#EXT-X-DISCONTINUITY")
+        date = datetime.fromtimestamp(origin.timestamp() + segment.start_s, UTC)
+        lines += [f"{_DATE}{date.isoformat()}", f"#EXTINF:{segment.duration_s:.6f},", segment.name]
+    return "\n".join(lines) + "\n"
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    try:
+        part.write_bytes(content)
+        part.replace(path)
+    except OSError:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
