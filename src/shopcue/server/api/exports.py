@@ -32,7 +32,8 @@ _TYPES: Final = {
 
 
 def _file(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    content = {kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in kinds}
+    types = [kind.partition(";")[0] for kind in kinds]
+    content = {each: {"schema": {"type": "object" if each == "application/json" else "string"}} for each in types}
     return {200: {"content": content, "description": "The file"}}
 
 
