@@ -1,6 +1,6 @@
 """How fast a served shop of 100,000 products is listed, filtered and searched through the API.
 
-    python benchmarks/products_api.py [--products 100000] [--folder DIR] [--rounds 200] [--clients 4] [--out FILE]
+    python -m benchmarks.products_api [--products 100000] [--folder DIR] [--rounds 200] [--clients 4] [--out FILE]
 
 The shop is drawn as in catalog.py, and 200 videos of 50 focuses each say when its products are on screen. The server is
 a process of its own; each question is asked anew with other words, first by one client, then by several at a time. Time
@@ -24,8 +24,8 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+from benchmarks.catalog import COLOURS, KINDS, KINDS_ZH, SHOP, WORDS_ZH, fill, vocabulary
 
-from catalog import COLOURS, KINDS, KINDS_ZH, SHOP, WORDS_ZH, fill, vocabulary
 from shopcue.catalog.store import open_store
 from shopcue.database import focuses, open_database, videos
 from shopcue.database.shops import put_shop
