@@ -46,10 +46,10 @@ function Evidence({ focus, video, shop, seek }) {
   const found = focus.product_id;
   return html`
     <div class="pair">
-      <figure><button type="button" class="frame pic" aria-label="Show this frame in the video" onClick=${() => seek(evidence.frame_s)}>
+      ${video.kind === "recording" && html`<figure><button type="button" class="frame pic" aria-label="Show this frame in the video" onClick=${() => seek(evidence.frame_s)}>
           <${Frame} src=${query(path("/api/videos/{}/frame", video.video_id), { t: evidence.frame_s, side: 480 })} />
           ${video.width > 0 && html`<svg viewBox="0 0 ${video.width} ${video.height}" aria-hidden="true"><rect class="halo" x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /><rect x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /></svg>`}</button>
-        <figcaption>In the video, ${clock(evidence.frame_s, 1)}</figcaption></figure>
+        <figcaption>In the video, ${clock(evidence.frame_s, 1)}</figcaption></figure>`}
       <figure><${Picture} src=${pictureOf(shop, found)} alt="The shop's picture" /><figcaption>In the shop</figcaption></figure>
     </div>
     ${focus.found ? html`<dl class="parts" aria-label="What speaks for it">

@@ -33,7 +33,7 @@ function NewShop({ onClose, onMade }) {
 
 function ShopSwitch({ shops, shop, area, can, onNew }) {
   const current = shops.find((one) => one.shop === shop);
-  return html`<${Menu} label="Shop" left class="shop-switch" button=${html`<${Icon} name="shop" /><span class="line" dir="auto">${current?.title || current?.shop || "Choose a shop"}</span><${Icon} name="down" />`}>
+  return html`<${Menu} label=${`Shop ${current?.title || current?.shop || "Choose a shop"}`} left class="shop-switch" button=${html`<${Icon} name="shop" /><span class="line" dir="auto">${current?.title || current?.shop || "Choose a shop"}</span><${Icon} name="down" />`}>
     ${shops.map((one) => html`<a key=${one.shop} role="menuitemradio" aria-checked=${String(one.shop === shop)} href=${addressOf({ shop: one.shop, area })}><${Icon} name=${one.shop === shop ? "check" : "shop"} /><span class="line" dir="auto">${one.title || one.shop}</span></a>`)}
     ${can.admin && html`<hr /><button type="button" role="menuitem" onClick=${onNew}><${Icon} name="add" />New shop</button>`}<//>`;
 }
@@ -63,7 +63,7 @@ function Shell({ session, onLeave, toasts }) {
   const [dialog, setDialog] = useState("");
   const bus = useMemo(() => new Bus(), []);
   const uploads = useMemo(() => new Uploads(toasts), [toasts]);
-  const uploading = useUploads(uploads).filter((one) => one.state !== "lost" && one.state !== "failed").length;
+  const uploading = useUploads(uploads).filter((one) => ["waiting", "sending", "finishing"].includes(one.state)).length;
   const can = useMemo(() => rightsOf(session), [session]);
   const shops = data?.shops ?? [];
   const { shop } = route;

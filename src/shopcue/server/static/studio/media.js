@@ -7,11 +7,13 @@
 import { firstNot } from "./timescale.js";
 
 const MOST_FRAMES = 5000;
+const PROBED_FRAMES = 8;
+const PROBE_MS = 2500;
 const USUAL_FRAME_S = 1 / 25;
 
-/** The presentation times of the frames that were seen, in order, and the usual time between two. */
+/** The presentation times of the frames that were seen, in order, and the usual time between two; `known`: when that is. */
 export class FrameTimes {
-  constructor() { this.times = []; this.frame_s = USUAL_FRAME_S; this.gaps = []; }
+  constructor() { this.times = []; this.frame_s = USUAL_FRAME_S; this.gaps = []; this.known = Promise.resolve(); }
 
   add(time) {
     const at = firstNot(this.times, (one) => one < time - 1e-4);
@@ -35,6 +37,32 @@ export class FrameTimes {
     const known = this.times[at] ?? 0;
     return known + Math.floor((time - known) / this.frame_s + 1e-3) * this.frame_s;
   }
+}
+
+/**
+ * Learn how far apart the frames of a file are, before anybody plays it: its first few are shown to nobody.
+ *
+ * Resolves when done, or after a while where the browser does not say or does not play it.
+ */
+export async function learnFrames(url, frames) {
+  const probe = document.createElement("video");
+  if (!probe.requestVideoFrameCallback) return;
+  Object.assign(probe, { muted: true, preload: "auto", src: url });
+  await new Promise((done) => {
+    let seen = 0;
+    const frame = (_, { mediaTime }) => {
+      frames.add(mediaTime);
+      seen += 1;
+      if (seen < PROBED_FRAMES) probe.requestVideoFrameCallback(frame); else done();
+    };
+    probe.requestVideoFrameCallback(frame);
+    probe.addEventListener("error", done);
+    probe.play().catch(done);
+    setTimeout(done, PROBE_MS);
+  });
+  probe.pause();
+  probe.removeAttribute("src");
+  probe.load();
 }
 
 /** See the module. `element` is the video element, or null; watchers are called with the time as it changes. */
@@ -103,6 +131,7 @@ export class Media {
 
   /** The start of the frame that is on the screen at `time`; seeks there, and takes the best guess after `ms`. */
   async frameAt(time, ms = 500) {
+    await this.frames.known;
     if (!this.playable || !this.element.requestVideoFrameCallback) return this.frames.floor(time);
     const shown = new Promise((resolve) => { this.waiting.push(resolve); });
     this.seek(time);
@@ -119,9 +148,17 @@ export class Media {
 
   pause() { if (this.playable) this.element.pause(); }
 
+  /** Where the frame on the screen begins, and where the next one does: [start, end) in seconds. */
+  async frame() {
+    await this.frames.known;
+    const start = this.frames.floor(this.time + 1e-3);
+    return [start, start + this.frames.frame_s].map((time) => Math.round(1000 * time) / 1000);
+  }
+
   /** One frame on (1) or back (-1); a little inside it, or rounding shows the one before. */
-  step(direction) {
+  async step(direction) {
     this.pause();
+    await this.frames.known;
     const { frame_s } = this.frames;
     this.seek(this.frames.floor(this.time) + direction * frame_s + 0.25 * frame_s);
   }

@@ -8,16 +8,31 @@ import { pictureOf } from "./inspector.js";
 
 const MOST = 20;
 
-async function byFrame(shop, video, time, signal) {
-  const frame = await fetch(query(path("/api/videos/{}/frame", video.video_id), { t: time, side: 640 }), { signal });
-  if (!frame.ok) throw new Error("the frame could not be read");
-  const answer = await request("POST", query(path("/api/shops/{}/search/image", shop), { k: MOST }), { body: await frame.blob(), headers: { "Content-Type": "image/jpeg" }, signal });
+const SIDE_PX = 960;
+
+/** What is on the screen as a JPEG: of the element itself, or where that shows nothing of the server's frame. */
+async function frameOf(media, video, time, signal) {
+  const { element } = media;
+  if (media.playable && element.videoWidth && element.readyState >= 2) {
+    const scale = Math.min(1, SIDE_PX / Math.max(element.videoWidth, element.videoHeight));
+    const canvas = Object.assign(document.createElement("canvas"), { width: Math.round(element.videoWidth * scale), height: Math.round(element.videoHeight * scale) });
+    canvas.getContext("2d").drawImage(element, 0, 0, canvas.width, canvas.height);
+    return new Promise((resolve) => { canvas.toBlob(resolve, "image/jpeg", 0.9); });
+  }
+  const answer = await fetch(query(path("/api/videos/{}/frame", video.video_id), { t: time, side: SIDE_PX }), { signal });
+  if (!answer.ok) throw new Error("there is no frame to search by: search by words instead");
+  return answer.blob();
+}
+
+async function byFrame(shop, video, media, time, signal) {
+  const body = await frameOf(media, video, time, signal);
+  const answer = await request("POST", query(path("/api/shops/{}/search/image", shop), { k: MOST }), { body, headers: { "Content-Type": "image/jpeg" }, signal });
   return answer.results.map((hit) => ({ ...hit, likeness: hit.score }));
 }
 
 /** Words -> hits of the search; without words those that are likely (or the first of the shop). */
-async function find({ shop, words, frame_s, video, likely, signal }) {
-  if (frame_s !== null) return byFrame(shop, video, frame_s, signal);
+async function find({ shop, words, frame_s, video, media, likely, signal }) {
+  if (frame_s !== null) return byFrame(shop, video, media, frame_s, signal);
   if (words) return (await get(query(path("/api/shops/{}/search", shop), { q: words, k: MOST }), { signal })).results;
   if (likely.length) return likely;
   return (await get(query(path("/api/shops/{}/products", shop), { limit: MOST }), { signal })).products;
@@ -32,13 +47,13 @@ function Option({ id, product, shop, active, onPick, onHover }) {
 }
 
 /** title: what the choice is for; likely: products to offer first; frame_s: the moment on the screen; onPick(product). */
-export function Palette({ title, shop, video, likely, frame_s, byFrameFirst = false, onPick, onClose }) {
+export function Palette({ title, shop, video, media, likely, frame_s, byFrameFirst = false, onPick, onClose }) {
   const [words, setWords] = useState("");
   const [framed, setFramed] = useState(byFrameFirst);
   const [at, setAt] = useState(0);
   const settled = useSettled(words.trim(), 150);
   const asked = framed && !settled ? frame_s : null;
-  const { data, error, loading, reload } = useLoad((signal) => find({ shop, words: settled, frame_s: asked, video, likely, signal }), [shop, settled, asked]);
+  const { data, error, loading, reload } = useLoad((signal) => find({ shop, words: settled, frame_s: asked, video, media, likely, signal }), [shop, settled, asked]);
   const list = useRef(null);
   const id = useRef(`palette-${Math.round(performance.now())}`).current;
   useEffect(() => setAt(0), [data]);

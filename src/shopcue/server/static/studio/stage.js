@@ -4,11 +4,15 @@ import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { path, query } from "../js/api.js";
 import { clock } from "../js/format.js";
 import { Icon, Tool, useSettled } from "../js/ui.js";
+import { learnFrames } from "./media.js";
+
+const POSTER_MS = 10000;
 
 const isHls = (url) => /\.m3u8($|\?)/i.test(url);
 
 /** Play `url` in the element: plainly, or through hls.js where it is HLS and the browser has none of its own. */
-async function load(element, url, fail) {
+async function load(element, url, frames, fail) {
+  if (!isHls(url)) frames.known = learnFrames(url, frames);
   if (!isHls(url) || element.canPlayType("application/vnd.apple.mpegurl")) {
     element.src = url;
     return () => { element.removeAttribute("src"); element.load(); };
@@ -29,6 +33,19 @@ function StillFrame({ video, media }) {
   const settled = useSettled(Math.round(time * 10) / 10, 120);
   const [broken, setBroken] = useState(null);
   return html`<img class="still" alt="" hidden=${broken === settled} onError=${() => setBroken(settled)} src=${query(path("/api/videos/{}/frame", video.video_id), { t: settled, side: 720 })} />`;
+}
+
+/** The last picture of a stream that has no playback; fetched anew while it is live. */
+function Poster({ video }) {
+  const [at, setAt] = useState(0);
+  const live = video.state === "live";
+  useEffect(() => {
+    if (!live) return undefined;
+    const timer = setInterval(() => setAt(Date.now()), POSTER_MS);
+    return () => clearInterval(timer);
+  }, [live]);
+  if (!video.poster) return html`<p class="stage-none"><${Icon} name="live" />${live ? "Shopcue is watching. Name an address for viewers to see the stream here." : "There is no picture of this stream yet."}</p>`;
+  return html`<img class="still" alt="" src=${at ? `${video.poster}?at=${at}` : video.poster} />`;
 }
 
 /** Where the evidence of the chosen focus lies in the frame, while that frame is on the screen. */
@@ -89,7 +106,7 @@ export function Stage({ video, media, focus, duration, onStep, children }) {
     element.addEventListener("error", fail);
     let unload = () => {};
     let gone = false;
-    load(element, url, fail).then((done) => { if (gone) done(); else unload = done; }, fail);
+    load(element, url, media.frames, fail).then((done) => { if (gone) done(); else unload = done; }, fail);
     return () => { gone = true; element.removeEventListener("error", fail); unload(); release(); };
   }, [url, media]);
   const playable = Boolean(url) && !broken;
@@ -97,7 +114,7 @@ export function Stage({ video, media, focus, duration, onStep, children }) {
     <div class="screen" style=${{ "--ratio": video.width && video.height ? video.width / video.height : 16 / 9 }}>
       ${url && html`<video ref=${ref} hidden=${!playable} playsinline preload="auto" muted=${video.kind === "stream"} autoplay=${video.kind === "stream"}
         poster=${video.poster} tabindex="-1" onClick=${() => media.toggle()} aria-label=${video.title}></video>`}
-      ${!playable && html`<${StillFrame} video=${video} media=${media} />`}
+      ${!playable && (video.kind === "stream" ? html`<${Poster} video=${video} />` : html`<${StillFrame} video=${video} media=${media} />`)}
       ${!playable && video.kind === "recording" && html`<p class="stage-note"><${Icon} name="alert" /> This browser cannot play the file. Its frames are shown instead.</p>`}
       <${EvidenceBox} focus=${focus} video=${video} media=${media} />
       ${children}

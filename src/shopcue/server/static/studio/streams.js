@@ -42,7 +42,7 @@ export function Streams({ shop, bus, toasts, can }) {
     ${data && !videos.length && html`<${Empty} icon="live" title="No streams yet"><p>Name the address of a live show: products appear in the player as they come on screen.</p>
       ${can.write && html`<div class="row"><button type="button" class="button primary" onClick=${() => setAdding(true)}><${Icon} name="add" />New stream</button></div>`}<//>`}
     <ul class="video-cards">${videos.map((video) => {
-      const running = !["stopped", "failed"].includes(video.state);
+      const running = video.wanted;
       return html`<${VideoCard} key=${video.video_id} video=${video} shop=${shop} writable=${can.write}>
         <div class="row">${can.write && html`<button type="button" class="button small" onClick=${() => run(video, running ? "stop" : "start")}><${Icon} name=${running ? "stop" : "play"} />${running ? "Stop" : "Start"}</button>`}
           <button type="button" class="button small" onClick=${() => go(addressOf({ shop, video_id: video.video_id }))}><${Icon} name="eye" />Watch</button></div><//>`;

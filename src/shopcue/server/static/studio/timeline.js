@@ -76,17 +76,17 @@ function useView(duration) {
 }
 
 /** Wheel and two fingers: ctrl or pinch zooms anywhere, on the ruler a plain wheel does; sideways it pans. */
-function useGestures(ref, { view, change, width, labelWidth, duration }) {
+function useGestures(ref, { change, width, labelWidth, duration }) {
   const latest = useRef(null);
-  latest.current = { view, width, labelWidth, duration };
+  latest.current = { width, labelWidth, duration };
   useEffect(() => {
     const box = ref.current;
     const fingers = new Map();
-    const timeAt = (x) => {
+    const zoom = (factor, x) => {
       const now = latest.current;
-      return now.view.from + ((x - box.getBoundingClientRect().left - now.labelWidth) * now.view.span) / now.width;
+      const share = (x - box.getBoundingClientRect().left - now.labelWidth) / now.width;
+      change((old) => zoomView(old, factor, old.from + share * old.span, now.duration));
     };
-    const zoom = (factor, x) => { const at = timeAt(x); change((old) => zoomView(old, factor, at, latest.current.duration)); };
     const onWheel = (event) => {
       const onRuler = event.target.closest(".tl-ruler");
       const sideways = event.shiftKey ? event.deltaX || event.deltaY : event.deltaX;
@@ -197,7 +197,7 @@ export function Timeline({ focuses, duration, liveTime, chosenId, media, writabl
   const { drag, grip } = useEdgeDrag({ media, focuses: shown, view, width, duration, onMove, held });
   const drawn = useMemo(() => (drag ? shown.map((focus) => (focus.focus_id === drag.id ? { ...focus, [`${drag.edge}_s`]: drag.time } : focus)) : shown), [shown, drag]);
   const lanes = useMemo(() => lanesOf(drawn), [drawn]);
-  useGestures(scroll, { view, change, width, labelWidth, duration });
+  useGestures(scroll, { change, width, labelWidth, duration });
   usePlayhead(scroll, media, { view, width, change, duration, held });
 
   const first = Math.max(0, Math.floor(box.top / laneHeight) - 2);

@@ -17,7 +17,8 @@ const EXPORTS = [
 ];
 
 export const StateBadge = ({ video }) => {
-  const [text, tone] = STATES[video.state] ?? [video.state, ""];
+  const state = video.wanted && video.state === "stopped" ? "starting" : video.state;
+  const [text, tone] = STATES[state] ?? [state, ""];
   return html`<span class="badge ${tone}">${video.state === "live" && html`<${Icon} name="live" />`}${text}</span>`;
 };
 
@@ -36,7 +37,7 @@ function Title({ video, writable, onChange }) {
 export function VideoHead({ video, shop, can, online, reviewed, toasts, onChange, onMatch, onRun, onHelp }) {
   const [asking, setAsking] = useState("");
   const stream = video.kind === "stream";
-  const running = stream && video.state !== "stopped" && video.state !== "failed";
+  const running = stream && video.wanted;
   const { video_id: id } = video;
   return html`<header class="view-head">
     <a class="tool" href=${addressOf({ shop, area: stream ? "streams" : "videos" })} aria-label=${stream ? "All streams" : "All videos"} title=${stream ? "All streams" : "All videos"}><${Icon} name="back" /></a>

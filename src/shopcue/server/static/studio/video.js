@@ -91,7 +91,6 @@ function useActs({ review, media, focus, queue, focuses, duration, video, choose
       if (change.end_s <= current.start_s) { toasts.show("The end must lie after the start", { tone: "bad" }); return; }
       decide("move", movedTimes(current, change));
     };
-    const here = () => Math.round(1000 * media.frames.floor(media.time + 1e-3)) / 1000;
     const acts = {
       seek, move,
       next: () => step(1), previous: () => step(-1), doubtful,
@@ -106,15 +105,15 @@ function useActs({ review, media, focus, queue, focuses, duration, video, choose
       restore: () => decide("restore"),
       replace: (product) => decide("replace", product),
       pick: () => writable && now().focus && open("replace"),
-      startHere: () => move({ start_s: here() }),
-      endHere: () => move({ end_s: Math.round(1000 * (media.frames.floor(media.time + 1e-3) + media.frames.frame_s)) / 1000 }),
+      startHere: async () => move({ start_s: (await media.frame())[0] }),
+      endHere: async () => move({ end_s: (await media.frame())[1] }),
       add: () => writable && open("add"),
       undo: () => writable && review.undo(review.done.length ? undefined : now().focus?.focus_id),
       undoThis: () => review.undo(now().focus?.focus_id),
       zoomIn: () => control.current?.zoomIn(), zoomOut: () => control.current?.zoomOut(), zoomAll: () => control.current?.zoomAll(),
       help: () => open("help"),
       addHere: async (product) => {
-        const start_s = here();
+        const [start_s] = await media.frame();
         const end_s = Math.min(Math.round(1000 * (start_s + ADDED_S)) / 1000, now().duration);
         const added = await review.add(product, Math.min(start_s, Math.max(0, end_s - 0.1)), end_s);
         if (added) choose(added.focus_id);
@@ -231,7 +230,7 @@ export function VideoView({ shop, videoId, session, toasts, can }) {
       <button type="button" aria-pressed=${String(tab === "details")} onClick=${() => setTab("details")}>Details</button></div>
       ${tab === "queue" ? list : inspector}`}
     ${dialog === "help" && html`<${Help} onClose=${() => setDialog(null)} />`}
-    ${(dialog === "replace" || dialog === "add") && html`<${Palette} title=${dialog === "add" ? "Add a focus at the playhead" : `Replace “${focus?.title}”`} shop=${shop} video=${video} frame_s=${media.time}
+    ${(dialog === "replace" || dialog === "add") && html`<${Palette} title=${dialog === "add" ? "Add a focus at the playhead" : `Replace “${focus?.title}”`} shop=${shop} video=${video} media=${media} frame_s=${media.time}
       byFrameFirst=${dialog === "add"} likely=${dialog === "add" ? [] : (focus?.alternatives ?? []).map((one) => ({ ...one, picture: pictureOf(shop, one.product_id) }))}
       onClose=${() => setDialog(null)} onPick=${(product) => { setDialog(null); if (dialog === "add") acts.addHere(product); else acts.replace({ product_id: product.product_id, title: product.title, picture: product.picture ?? pictureOf(shop, product.product_id) }); }} />`}
   </main>`;

@@ -31,6 +31,7 @@ export function VideoCard({ video, shop, writable, onJob, children }) {
       <div class="row small"><${StateBadge} video=${video} />${video.published && html`<span class="badge accent"><${Icon} name="eye" />Published</span>`}<time class="muted" datetime=${video.created_at} title=${dateTime(video.created_at)}>${ago(video.created_at)}</time></div>
       ${active(video.job) ? html`<${JobLine} job=${video.job} writable=${writable} onJob=${onJob} />`
         : video.state === "failed" ? html`<p class="fault clamp" dir="auto" title=${video.error}>${video.error || video.job?.error}</p>${video.job && writable && html`<${Again} job=${video.job} onJob=${onJob} />`}`
+        : video.job?.state === "cancelled" && video.state !== "ready" ? html`<${JobLine} job=${video.job} writable=${writable} onJob=${onJob} />`
         : video.state === "ready" || video.kind === "stream" ? html`<${Reviewed} counts=${video.focuses} />` : null}
       ${children}
     </div></li>`;
