@@ -72,13 +72,14 @@ def write_json(document: FocusDocument, out: TextIO) -> None:
         "schema": SCHEMA,
         "video": {"path": document.video, "duration_s": _rounded(document.duration_s, 3)},
         "models": dict(document.models),
-        "focuses": [_focus_to_json(focus) for focus in document.focuses],
+        "focuses": [focus_to_json(focus) for focus in document.focuses],
     }
     json.dump(value, out, ensure_ascii=False, allow_nan=False, indent=1)
     out.write("\n")
 
 
-def _focus_to_json(focus: Focus) -> dict[str, Any]:
+def focus_to_json(focus: Focus) -> dict[str, Any]:
+    """Return a focus as it stands in `focuses.json` and in the events of a live stream."""
     evidence = focus.evidence
     return {
         "product_id": focus.product_id,
@@ -337,11 +338,11 @@ def _document_from_json(value: Any) -> FocusDocument:
         video=_text(video, "path", "$.video"),
         duration_s=_number(video, "duration_s", "$.video"),
         models={name: _text(models, name, "$.models") for name in models},
-        focuses=tuple(_focus_from_json(item, place) for place, item in _objects(document, "focuses", "$")),
+        focuses=tuple(focus_from_json(item, place) for place, item in _objects(document, "focuses", "$")),
     )
 
 
-def _focus_from_json(value: Any, where: str) -> Focus:
+def focus_from_json(value: Any, where: str) -> Focus:
     focus = _object(value, where)
     return Focus(
         product_id=_text(focus, "product_id", where),

@@ -19,10 +19,11 @@ from shopcue.engine import Stream
 from shopcue.errors import MediaError
 from shopcue.methods import Method, open_method
 from shopcue.pipeline import Words, find_focuses
-from shopcue.records import Catalog, Comment, Focus, Frame, Gallery, Utterance
+from shopcue.records import AudioChunk, Catalog, Comment, Focus, Frame, Gallery, Utterance
 from shopcue.settings import Models, Settings
 from shopcue.sources.files import read_frames
 from shopcue.sources.live import PacedFile
+from shopcue.sources.live.reading import PacketSink
 from shopcue.sources.subtitles import read_subtitles
 from shopcue.sources.synthetic import Stream as Show
 from shopcue.sources.synthetic import make_shop, make_stream
@@ -107,10 +108,15 @@ class Broken:
     connections: list[Callable[[float, int], Generator[Frame, None, None]]]
     endless: bool = True
 
-    def frames(self, rate_hz: float, max_side_px: int) -> Generator[Frame, None, None]:
+    def read(
+        self, rate_hz: float, max_side_px: int, *, sound: bool = False, recorder: PacketSink | None = None
+    ) -> Generator[Frame | AudioChunk, None, None]:
         if not self.connections:
             raise MediaError("nothing is on air")
         yield from self.connections.pop(0)(rate_hz, max_side_px)
+
+    def close(self) -> None:
+        """Nothing has to be let go of."""
 
 
 def grey(count: int, then: str) -> Callable[[float, int], Generator[Frame, None, None]]:
@@ -216,7 +222,7 @@ def test_a_fault_of_ours_ends_one_stream_and_says_so(
 
 def test_a_paced_file_comes_in_its_time(show: tuple[Path, Show]) -> None:
     began_s = time.monotonic()
-    with closing(PacedFile(show[1].video, speed=20.0).frames(2.0, 160)) as frames:
-        times = [(frame.time_s, time.monotonic() - began_s) for frame in frames]
+    with closing(PacedFile(show[1].video, speed=20.0).read(2.0, 160)) as frames:
+        times = [(frame.time_s, time.monotonic() - began_s) for frame in frames if isinstance(frame, Frame)]
     assert len(times) == 48
     assert all(came_s >= time_s / 20 - 0.01 for time_s, came_s in times)

@@ -25,7 +25,7 @@ from shopcue.engine.waiting import Arrived, Full, Note, State, Waiting
 from shopcue.errors import ShopcueError
 from shopcue.methods import Method
 from shopcue.pipeline import FORGOTTEN_S, Session
-from shopcue.records import Comment, Focus, Frame, Gallery, Utterance
+from shopcue.records import AudioChunk, Comment, Focus, Frame, Gallery, Utterance
 from shopcue.sources.live import Source
 from shopcue.trace import TraceFiles
 
@@ -127,6 +127,7 @@ class Stream:
         """Ask the stream to end; its open focuses end now."""
         self._stopping.set()
         self._frames.close()
+        self._source.close()
 
     def stop(self, patience_s: float = 10.0) -> None:
         """End the stream, and wait until the last news is told, or patience_s."""
@@ -262,15 +263,24 @@ class Stream:
         sampling = self._method.settings.sampling
         shift_s: float | None = None
         self.counts.connections += 1
-        with closing(self._source.frames(sampling.rate_hz, sampling.max_side_px)) as frames:
-            for frame in frames:
+        sound = self._ears is not None
+        with closing(self._source.read(sampling.rate_hz, sampling.max_side_px, sound=sound)) as items:
+            for item in items:
                 if self._stopping.is_set():
                     break
+                if isinstance(item, AudioChunk):
+                    self._hear(item, shift_s)
+                    continue
                 if shift_s is None:
-                    shift_s = self._start_of_connection_s(began_s) - frame.time_s
+                    shift_s = self._start_of_connection_s(began_s) - item.time_s
                     self._frames.put(Note("live"))
-                self._read_s = frame.time_s + shift_s
-                self._frames.put(Arrived(Frame(self._read_s, frame.image, frame.scale), time.monotonic()))
+                self._read_s = item.time_s + shift_s
+                self._frames.put(Arrived(Frame(self._read_s, item.image, item.scale), time.monotonic()))
+
+    def _hear(self, chunk: AudioChunk, shift_s: float | None) -> None:
+        """Give sound to the ears; what comes before the first picture has no place in the stream's time yet."""
+        if self._ears is not None and shift_s is not None:
+            self._ears.hear(self._name, AudioChunk(chunk.start_s + shift_s, chunk.samples, chunk.rate_hz))
 
     def _start_of_connection_s(self, began_s: float) -> float:
         """Return the time of the stream at which a connection starts: the gap before it counts."""
