@@ -43,7 +43,7 @@ CatalogFeed = Annotated[
     str,
     typer.Option(
         metavar="FEED|STORE",
-        help="The shop's products: CSV, TSV, JSONL, Merchant XML, Shopify, a folder of pictures; or a store and --shop.",
+        help="The shop's products: CSV, TSV, JSONL, Merchant XML, Shopify, a picture folder; or a store, by --shop.",
         show_default=False,
     ),
 ]
@@ -228,6 +228,43 @@ def _extra(module: str, extra: str, what: str) -> Any:
         raise SettingsError(
             f"{what} needs {error.name}, which is not installed: pip install 'shopcue[{extra}]'"
         ) from error
+
+
+@app.command()
+def live(
+    url: Annotated[
+        str, typer.Argument(metavar="URL", help="The stream, or a file that plays as one.", show_default=False)
+    ],
+    catalog: CatalogFeed,
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="A folder for the events and the results.")] = None,
+    speech: Annotated[str, typer.Option(metavar="auto|none", help="Recognise speech, or go without.")] = "auto",
+    comments: Annotated[
+        Path | None, typer.Option(metavar="PIPE", help="JSON lines of comments as they come; - for standard input.")
+    ] = None,
+    method: Annotated[
+        str, typer.Option(metavar="auto|one-stage|two-stage", help="How products are found in a frame.")
+    ] = "auto",
+    speed: Annotated[float, typer.Option(min=0.1, max=1000, help="How fast a file plays.")] = 1.0,
+    shop: StoredShop = None,
+    config: Config = None,
+) -> None:
+    """Watch a live stream and print what it shows as JSON lines, as it happens."""
+    from shopcue import watching
+
+    with ProgressLines() as progress:
+        watching.live(
+            url,
+            catalog,
+            out,
+            tell=lambda line: print(line, flush=True),
+            speech=speech,
+            comments=comments,
+            method=method,
+            shop=shop,
+            config=config,
+            speed=speed,
+            note=progress.note,
+        )
 
 
 @app.command()
