@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +14,7 @@ from server.conftest import SHOP
 from shopcue.database import Database
 from shopcue.database.events import add_event
 from shopcue.database.webhooks import due_deliveries, queue_deliveries, settle_delivery
+from shopcue.server.delivery import signature
 
 URL = "https://hooks.example/shopcue?key=1"
 BODY = {"url": URL, "events": ["focus.review", "job.update"]}
@@ -90,3 +94,17 @@ def test_only_sellers_of_the_shop_have_to_do_with_them(
     assert seller.delete(place).status_code == 204
     assert seller.delete(place).status_code == 404
     assert seller.get(PLACE).json() == {"webhooks": []}
+
+
+def test_the_check_of_a_signature_in_the_documentation_works() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    code = page[page.index("    import hashlib") : page.index("**An event may come twice")]
+    said: dict[str, Any] = {}
+    exec(textwrap.dedent(code), said)
+    body, now = b'{"event_id":1}', int(time.time())
+    is_ours = said["is_ours"]
+    assert is_ours(signature("whsec_1", body, now), body, "whsec_1")
+    assert not is_ours(signature("whsec_2", body, now), body, "whsec_1")
+    assert not is_ours(signature("whsec_1", body, now), body + b" ", "whsec_1")
+    assert not is_ours(signature("whsec_1", body, now - 1000), body, "whsec_1")
+    assert not is_ours(signature("whsec_1", body, now).replace(f"t={now}", f"t={now + 1}"), body, "whsec_1")
