@@ -252,8 +252,9 @@ def windows(browser: Browser) -> Iterator[OpenWindow]:
     opened: list[Window] = []
 
     def open(size: tuple[int, int] = DESKTOP, *, dark: bool = False, **options: Any) -> Window:
-        scheme = "dark" if dark else "light"
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, **options)
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, color_scheme="dark" if dark else "light", **options
+        )
         context.set_default_timeout(8000)
         window = Window(context.new_page())
         page = window.page

@@ -511,7 +511,7 @@ def test_only_addresses_that_are_safe_leave_the_document(front: Shopfront, wide:
           const refuses = (src) => { try { placeOf(src, location.href); return false; } catch { return true; } };
           const shown = [...show.products.values()];
           return {
-            place, links: shown.map((product) => product.link), pictures: shown.map((product) => product.picture),
+            place, same: placeOf(place.document, location.href).page, links: shown.map((product) => product.link), pictures: shown.map((product) => product.picture),
             media: show.media, playback: show.playback,
             refused: ["javascript:alert(1)", "https://host.example/other/abc", "data:,/play/abc"].map(refuses),
           }; }""",
@@ -532,4 +532,5 @@ def test_only_addresses_that_are_safe_leave_the_document(front: Shopfront, wide:
     ]
     assert (read["media"], read["playback"]) == ("", "")
     assert read["place"]["document"] == "https://host.example/shop/api/public/videos/abc"
+    assert read["place"]["page"] == read["same"] == "https://host.example/shop/play/abc"
     assert read["refused"] == [True, True, True]

@@ -2,6 +2,8 @@
 import { colourOf, INK, shareText } from "./colours.js";
 
 const LABEL_PX = 12;
+const SMALL_LABEL_PX = 10;
+const SMALL_PX = 500; // a picture that is narrower has smaller labels
 
 /** Which things are drawn: followed or all, of the classes that are not left out. */
 export function visible(things, { all, without }) {
@@ -27,13 +29,13 @@ function drawBox(pen, [x0, y0, x1, y1], colour, width, dash) {
 
 function drawName(pen, text, [x0, y0], colour, bounds) {
   const width = pen.measureText(text).width + 8;
-  const height = LABEL_PX + 6;
+  const height = bounds.label + 6;
   const x = Math.min(Math.max(x0 - 1, 0), bounds.width - width);
   const y = y0 - height < 0 ? y0 + 1 : y0 - height;
   pen.fillStyle = colour;
   pen.fillRect(x, y, width, height);
   pen.fillStyle = INK;
-  pen.fillText(text, x + 4, y + LABEL_PX + 1);
+  pen.fillText(text, x + 4, y + bounds.label + 1);
 }
 
 function drawTrail(pen, points, colour) {
@@ -71,7 +73,8 @@ export function draw(canvas, size, { things, trails, near, box, names }) {
   canvas.height = Math.round(height * ratio);
   const pen = canvas.getContext("2d");
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-  pen.font = `600 ${LABEL_PX}px system-ui, sans-serif`;
+  const label = width < SMALL_PX ? SMALL_LABEL_PX : LABEL_PX;
+  pen.font = `600 ${label}px system-ui, sans-serif`;
   pen.lineJoin = "round";
   const scale = [width / size.width, height / size.height];
   const placed = (values) => values.map((value, i) => value * scale[i % 2]);
@@ -83,7 +86,7 @@ export function draw(canvas, size, { things, trails, near, box, names }) {
     pen.globalAlpha = near === null || chosen ? 1 : 0.45;
     const colour = thing.followed ? colourOf(thing.tracklet_id) : colourOf(null);
     drawBox(pen, placed(thing.box), colour, chosen ? 3.5 : thing.followed ? 2 : 1, thing.followed ? [] : [4, 4]);
-    if (chosen || (names && thing.followed)) drawName(pen, nameOf(thing, chosen), placed(thing.box), colour, { width });
+    if (chosen || (names && thing.followed)) drawName(pen, nameOf(thing, chosen), placed(thing.box), colour, { width, label });
   }
   pen.globalAlpha = 1;
   if (box) drawBox(pen, placed(box), "#ffffff", 2, [7, 5]);

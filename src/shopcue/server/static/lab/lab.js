@@ -11,10 +11,13 @@ import { Pick, picksToShow } from "./picks.js";
 import { Filters, Stage, Transport } from "./stage.js";
 import { stepFrame } from "./steps.js";
 import { pageAt, SPANS_S, Timeline } from "./timeline.js";
-import { loadMinute, momentAt, thingsAt, TraceMinutes } from "./trace.js";
+import { loadMinute, momentAt, TraceMinutes } from "./trace.js";
 
 const AHEAD_S = 15; // so long before it is needed the next minute is asked for
+const BEHIND_S = 150; // the trace of a stream is written so long after it
 const STEP_S = 0.5; // to the next moment where none is known
+const NARROW_PX = 700; // below it the timeline begins with its shortest length
+const UNTRACED = "There is no trace of this stretch. A trace is kept when a video is matched; match it again in the studio to see it here.";
 const SILENT = { utterances: [], comments: [] };
 
 /** The time in steps of the moments that were looked at: what the panels show changes only with these. */
@@ -66,47 +69,40 @@ function Top({ video, onHelp }) {
   </header>`;
 }
 
-/** The page, for a video as the API gives it. */
-export function Lab({ video }) {
-  const [version, grew] = useReducer((count) => count + 1, 0);
-  const media = useMemo(() => new Media(), []);
-  const minutes = useMemo(() => new TraceMinutes((minute) => loadMinute(video.video_id, minute), grew), [video.video_id]);
-  const { data: words } = useLoad((signal) => get(path("/api/videos/{}/words", video.video_id), { signal }), [video.video_id]);
-  const { data: decided } = useLoad((signal) => get(path("/api/videos/{}/focuses", video.video_id), { signal }), [video.video_id]);
-  const [options, setOptions] = useState({ all: false, trails: true, names: true, without: new Set() });
-  const [hovered, setHovered] = useState(null);
-  const [chosen, setChosen] = useState(null);
-  const [box, setBox] = useState(null);
-  const [span_s, setSpan] = useState(SPANS_S[1]);
-  const [help, setHelp] = useState(false);
-  const { time_s, moment } = useMoment(media, minutes, version);
-  const page = pageAt(time_s, span_s);
-  useEffect(() => { minutes.want(page.start_s, page.end_s); }, [minutes, page.start_s, page.end_s]);
+/** Go where the address says; a stream that runs is of most interest near its end. */
+function useStart(media, video) {
   useEffect(() => {
-    const start_s = Number(new URLSearchParams(location.search).get("t"));
+    const latest_s = video.kind === "stream" ? (video.duration_s ?? 0) - BEHIND_S : 0;
+    const start_s = Number(new URLSearchParams(location.search).get("t") ?? latest_s);
     if (start_s > 0) media.seek(start_s);
   }, [media]);
+}
 
-  const found = minutes.between(page.start_s, page.end_s);
-  const size = minutes.size ?? { width: video.width || 16, height: video.height || 9 };
-  const duration_s = video.duration_s ?? Math.max(page.end_s, 60);
-  const near = hovered ?? chosen;
-  const seek = (to_s) => { if (to_s !== undefined) { media.pause(); media.seek(Math.min(Math.max(to_s, 0), duration_s)); } };
-  const choose = (id) => setChosen(id === chosen ? null : id);
-  const see = { go: (view) => seek(view.time_s + 0.001), over: (view) => setBox(view && Math.abs(view.time_s - media.time) < STEP_S ? view.box : null) };
-  const flip = (name) => setOptions({ ...options, [name]: !options[name] });
+/** What the keys and the buttons do. */
+function actsOf({ media, minutes, chosen, setChosen, duration_s, setOptions, span_s, setSpan, setHelp }) {
+  const seek = (to_s) => {
+    if (to_s === undefined) return;
+    media.pause();
+    media.seek(Math.min(Math.max(to_s, 0), duration_s));
+  };
+  const flip = (name) => setOptions((options) => ({ ...options, [name]: !options[name] }));
   const zoom = (by) => setSpan(SPANS_S[Math.min(Math.max(SPANS_S.indexOf(span_s) + by, 0), SPANS_S.length - 1)]);
-  const acts = {
-    play: () => media.toggle(), frameBack: () => stepFrame(media, -1), frameOn: () => stepFrame(media, 1), momentBack: () => seek(momentBeside(minutes, media.time, -1)),
-    momentOn: () => seek(momentBeside(minutes, media.time, 1)), back: () => seek(media.time - 5), on: () => seek(media.time + 5),
+  return {
+    seek, play: () => media.toggle(),
+    frameBack: () => stepFrame(media, -1), frameOn: () => stepFrame(media, 1),
+    momentBack: () => seek(momentBeside(minutes, media.time, -1)), momentOn: () => seek(momentBeside(minutes, media.time, 1)),
     pickBack: () => seek(pickBeside(minutes, chosen, media.time, -1)), pickOn: () => seek(pickBeside(minutes, chosen, media.time, 1)),
+    back: () => seek(media.time - 5), on: () => seek(media.time + 5),
     all: () => flip("all"), trails: () => flip("trails"), names: () => flip("names"), zoomIn: () => zoom(-1), zoomOut: () => zoom(1),
     release: () => setChosen(null), help: () => setHelp(true),
   };
+}
+
+function useKeys(acts, silent) {
   useEffect(() => {
     const press = (event) => {
       const act = actOf(event);
-      if (!act || typing(event) || help || (event.key === " " && event.target.closest("button, a"))) return;
+      if (!act || typing(event) || silent || (event.key === " " && event.target.closest("button, a"))) return;
       if (event.key.startsWith("Arrow") && event.target.closest("input")) return;
       event.preventDefault();
       acts[act]();
@@ -114,13 +110,63 @@ export function Lab({ video }) {
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
   });
+}
 
-  const things = moment ? visible(thingsAt([moment], moment.time_s), options).sort((a, b) => b.score - a.score) : [];
-  const around = minutes.between(time_s - 90, time_s + 90).picks;
-  const picks = picksToShow(around, chosen, time_s, options.without);
+/** What stays of a video while the page is open: its clock, its trace, its words and what was decided. */
+function useVideo(video) {
+  const [version, grew] = useReducer((count) => count + 1, 0);
+  const media = useMemo(() => new Media(), []);
+  const minutes = useMemo(() => new TraceMinutes((minute) => loadMinute(video.video_id, minute), grew, video.kind === "stream"), [video.video_id]);
+  const { data: words } = useLoad((signal) => get(path("/api/videos/{}/words", video.video_id), { signal }), [video.video_id]);
+  const { data: decided } = useLoad((signal) => get(path("/api/videos/{}/focuses", video.video_id), { signal }), [video.video_id]);
+  useStart(media, video);
+  return { media, minutes, words: words ?? SILENT, focuses: decided?.focuses ?? [], ...useMoment(media, minutes, version) };
+}
+
+function Picks({ video, picks, chosen, setChosen, near, onHover, onSee }) {
+  return html`<section class="picks" aria-labelledby="picks">
+    <header class="row"><h2 id="picks">${chosen === null ? "Picks of this moment" : `Picks of tracklet #${chosen}`}</h2>
+      ${chosen !== null && html`<button type="button" class="button small" onClick=${() => setChosen(null)}>Show all</button>`}</header>
+    ${picks.length
+      ? html`<ul class="pick-list">${picks.map((pick) => html`<${Pick} key=${`${pick.tracklet_id} ${pick.time_s}`} pick=${pick} videoId=${video.video_id} shop=${video.shop}
+          near=${near} onHover=${onHover} onSee=${onSee} />`)}</ul>`
+      : html`<p class="muted small">No view was picked here.</p>`}
+  </section>`;
+}
+
+/** The page, for a video as the API gives it. */
+export function Lab({ video }) {
+  const { media, minutes, words, focuses, time_s, moment } = useVideo(video);
+  const [options, setOptions] = useState({ all: false, trails: true, names: true, without: new Set() });
+  const [hovered, setHovered] = useState(null);
+  const [chosen, setChosen] = useState(null);
+  const [box, setBox] = useState(null);
+  const [span_s, setSpan] = useState(innerWidth < NARROW_PX ? SPANS_S[0] : SPANS_S[1]);
+  const [help, setHelp] = useState(false);
+  const page = pageAt(time_s, span_s);
+  useEffect(() => { minutes.want(page.start_s, page.end_s); }, [minutes, page.start_s, page.end_s]);
+
+  const found = minutes.between(page.start_s, page.end_s);
+  const size = minutes.size ?? { width: video.width || 16, height: video.height || 9 };
+  const duration_s = video.duration_s ?? Math.max(page.end_s, 60);
+  const near = hovered ?? chosen;
+  const acts = actsOf({ media, minutes, chosen, setChosen, duration_s, setOptions, span_s, setSpan, setHelp });
+  useKeys(acts, help);
+
+  const things = moment ? visible(moment.things, options).sort((a, b) => b.score - a.score) : [];
+  const picks = picksToShow(minutes.between(time_s - 90, time_s + 90).picks, chosen, time_s, options.without);
+  const choose = (id, start_s) => {
+    setChosen(id === chosen ? null : id);
+    const away = start_s !== undefined && !things.some((thing) => thing.tracklet_id === id);
+    if (id !== chosen && away) acts.seek(start_s);
+  };
+  const see = {
+    go: (view) => acts.seek(view.time_s + 0.001),
+    over: (view) => setBox(view && Math.abs(view.time_s - media.time) < STEP_S ? view.box : null),
+  };
   const untraced = !found.waiting && !found.error && !found.moments.length;
   return html`
-    <${Top} video=${video} onHelp=${() => setHelp(true)} />
+    <${Top} video=${video} onHelp=${acts.help} />
     <main class="lab">
       <section class="viewer" aria-label="Video">
         <${Stage} video=${video} media=${media} minutes=${minutes} size=${size} view=${{ options, near, box }} onHover=${setHovered} onChoose=${choose} />
@@ -133,16 +179,10 @@ export function Lab({ video }) {
         <section class="card pad" aria-labelledby="things"><h2 id="things">In this frame</h2><${Things} things=${things} near=${near} onHover=${setHovered} onChoose=${choose} /></section>
       </aside>
       ${found.error && html`<${Failure} error=${found.error} retry=${() => { minutes.retry(); minutes.want(page.start_s, page.end_s); }} />`}
-      ${untraced && html`<p class="notice" role="status">There is no trace of this stretch. A trace is kept when a video is matched; match it again in the studio to see it here.</p>`}
-      <${Timeline} media=${media} page=${page} span_s=${span_s} onSpan=${setSpan} found=${found} focuses=${decided?.focuses ?? []} options=${options} near=${near} onHover=${setHovered}
-        onChoose=${(id, start_s) => { choose(id); if (id !== chosen && (media.time < start_s || !things.some((thing) => thing.tracklet_id === id))) seek(start_s); }} />
-      <section class="picks" aria-labelledby="picks">
-        <header class="row"><h2 id="picks">${chosen === null ? "Picks of this moment" : `Picks of tracklet #${chosen}`}</h2>
-          ${chosen !== null && html`<button type="button" class="button small" onClick=${() => setChosen(null)}>Show all</button>`}</header>
-        ${picks.length ? html`<ul class="pick-list">${picks.map((pick) => html`<${Pick} key=${`${pick.tracklet_id} ${pick.time_s}`} pick=${pick} videoId=${video.video_id} shop=${video.shop}
-          near=${near} onHover=${setHovered} onSee=${see} />`)}</ul>` : html`<p class="muted small">No view was picked here.</p>`}
-      </section>
-      <section class="card pad spoken" aria-labelledby="words"><h2 id="words">Said and written</h2><${Words} words=${words ?? SILENT} time_s=${time_s} onSeek=${seek} /></section>
+      ${untraced && html`<p class="notice" role="status">${UNTRACED}</p>`}
+      <${Timeline} media=${media} page=${page} span_s=${span_s} onSpan=${setSpan} found=${found} focuses=${focuses} options=${options} near=${near} onHover=${setHovered} onChoose=${choose} />
+      <${Picks} video=${video} picks=${picks} chosen=${chosen} setChosen=${setChosen} near=${near} onHover=${setHovered} onSee=${see} />
+      <section class="card pad spoken" aria-labelledby="words"><h2 id="words">Said and written</h2><${Words} words=${words} time_s=${time_s} onSeek=${acts.seek} /></section>
     </main>
     ${help && html`<${Help} onClose=${() => setHelp(false)} />`}`;
 }

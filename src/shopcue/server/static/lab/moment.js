@@ -41,13 +41,13 @@ export function Candidates({ moment, shop, onBox }) {
           onPointerEnter=${() => onBox(candidate.box)} onPointerLeave=${() => onBox(null)}>
         <${Picture} src=${pictureOf(shop, candidate.product_id)} />
         <div class="candidate">
-          <p class="row"><span class="line" dir="auto" title=${candidate.title}>${candidate.title}</span><b class="num push">${percent(candidate.probability)}</b></p>
+          <p class="line" dir="auto" title=${candidate.title}>${candidate.title}</p>
           <${Bar} candidate=${candidate} axis=${axis} />
           <p class="unseen">${Object.entries(PARTS).map(([name, word]) => `${word} ${signed(candidate[name])}`).join(", ")}</p>
         </div>
-        <span class="num small muted" title="log odds against none">${signed(candidate.score)}</span>
+        <p class="sums"><b class="num">${percent(candidate.probability)}</b><span class="num muted" title="log odds against none">${signed(candidate.score)}</span></p>
       </li>`)}
-      <li class="none-row"><span class="pic none">–</span><p class="row"><span>None of the shop's products</span><b class="num push">${percent(none)}</b></p></li>
+      <li><span class="pic none">–</span><p>None of the shop's products</p><p class="sums"><b class="num">${percent(none)}</b></p></li>
     </ol>
     <p class="legend small muted">
       ${Object.entries(PARTS).map(([name, word]) => html`<span key=${name}><i class=${`part-${name}`}></i>${word}</span>`)}

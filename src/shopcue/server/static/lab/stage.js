@@ -51,7 +51,7 @@ function Overlay({ media, minutes, size, view, onHover, onChoose }) {
     onPointerLeave=${() => onHover(null)} onClick=${(event) => onChoose(under(event)?.tracklet_id ?? null)}></canvas>`;
 }
 
-/** The video (or its single frames) with the canvas over it. view: what is drawn, see `sceneAt`. */
+/** The video (or its single frames; of a stream nothing is kept) with the canvas over it. view: see `sceneAt`. */
 export function Stage({ video, media, minutes, size, view, onHover, onChoose }) {
   const element = useRef(null);
   const [broken, setBroken] = useState(false);
@@ -65,7 +65,7 @@ export function Stage({ video, media, minutes, size, view, onHover, onChoose }) 
   return html`<div class="picture" style=${{ aspectRatio: `${size.width} / ${size.height}`, "--ratio": size.width / size.height }}>
     ${source && !broken
       ? html`<video ref=${element} playsinline muted preload="auto" poster=${video.poster} tabindex="-1" aria-label=${video.title} onError=${() => { setBroken(true); media.tell(); }}></video>`
-      : html`<${StillFrame} video=${video} media=${media} />`}
+      : source && html`<${StillFrame} video=${video} media=${media} />`}
     <${Overlay} media=${media} minutes=${minutes} size=${size} view=${view} onHover=${onHover} onChoose=${onChoose} />
   </div>`;
 }
@@ -100,7 +100,7 @@ export function Transport({ media, duration_s, acts }) {
       <button type="button" class="button small" onClick=${acts.frameBack} disabled=${!media.playable} title="One frame back (,)">−1 frame</button>
       <button type="button" class="button small" onClick=${acts.frameOn} disabled=${!media.playable} title="One frame on (.)">+1 frame</button>
       ${media.playable && html`<button type="button" class="button small num" onClick=${faster} title="Speed">${rate}×</button>`}
-      <span class="num muted push"><span ref=${time}></span> / ${clock(duration_s)}</span>
+      <span class="num muted small push"><span ref=${time}></span> / ${clock(duration_s)}</span>
     </div>
   </div>`;
 }

@@ -9,6 +9,7 @@ import { firstNot } from "../studio/timescale.js";
 
 export const MINUTE_S = 60;
 const MOST_MINUTES = 20;
+const AGAIN_MS = 15000; // so long a minute of a running stream that had nothing yet is not asked for again
 const HOLDS_S = 0.75; // a moment stands for the time around it, unless the next one is nearer
 const JOINED_S = 1.25; // between two sights of a thing that are so near, its box is drawn on the way
 
@@ -23,12 +24,17 @@ export async function loadMinute(videoId, minute) {
   }
 }
 
-/** Keeps the minutes that are looked at. load(minute): one minute; onChange(): told when one has come, or has not. */
+/**
+ * Keeps the minutes that are looked at.
+ *
+ * load(minute): one minute; onChange(): told when one has come, or has not; growing: whether there will be more of it.
+ */
 export class TraceMinutes {
-  constructor(load, onChange) {
+  constructor(load, onChange, growing = false) {
+    this.growing = growing;
     this.load = load;
     this.onChange = onChange;
-    this.kept = new Map(); // minute -> { trace, error, waiting }, the one looked at last is the last
+    this.kept = new Map(); // minute -> { trace, error, waiting, came_ms }, the one looked at last is the last
     this.size = null;
   }
 
@@ -47,15 +53,17 @@ export class TraceMinutes {
 
   async #wantMinute(minute) {
     const found = this.kept.get(minute);
-    if (found) {
+    const stale = this.growing && found?.trace && !found.trace.moments.length && performance.now() - found.came_ms > AGAIN_MS;
+    if (found && !stale) {
       this.kept.delete(minute);
       this.kept.set(minute, found);
       return;
     }
-    const entry = { trace: null, error: null, waiting: true };
+    const entry = { trace: null, error: null, waiting: true, came_ms: 0 };
     this.kept.set(minute, entry);
     try { entry.trace = await this.load(minute); } catch (error) { entry.error = error; }
     entry.waiting = false;
+    entry.came_ms = performance.now();
     if (entry.trace?.width) this.size ??= { width: entry.trace.width, height: entry.trace.height };
     this.onChange();
   }

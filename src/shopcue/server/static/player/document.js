@@ -8,16 +8,21 @@ import { host, webAddress } from "../js/format.js";
 
 const STREAM_STATES = ["stopped", "starting", "live", "reconnecting"];
 
-/** Where a video's page and API are, from `https://host/play/ID`; raises TypeError where `src` is no such address. */
+/**
+ * Where a video's page and API are, from `https://host/play/ID` or `https://host/api/public/videos/ID`.
+ *
+ * Raises TypeError where `src` is no such address.
+ */
 export function placeOf(src, base) {
   const page = new URL(src, base);
-  const found = /^(.*)\/play\/([\w-]{1,64})\/?$/.exec(page.pathname);
+  const found = /^(.*)\/(?:play|api\/public\/videos)\/([\w-]{1,64})\/?$/.exec(page.pathname);
   if (!/^https?:$/.test(page.protocol) || !found) {
     throw new TypeError(`the player's src is "${src}", expected an address such as https://host/play/ID`);
   }
   const [, prefix, videoId] = found;
-  const api = `${page.origin}${prefix}/api/public/videos/${videoId}`;
-  return { page: `${page.origin}${page.pathname}`, document: api, events: `${api}/events` };
+  const site = `${page.origin}${prefix}`;
+  const api = `${site}/api/public/videos/${videoId}`;
+  return { page: `${site}/play/${videoId}`, document: api, events: `${api}/events` };
 }
 
 function resolved(address, place) {
