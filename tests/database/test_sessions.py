@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("sqlalchemy")
 
 from sqlalchemy import select, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from shopcue.database import Database, open_database
 from shopcue.database.events import add_event
@@ -65,6 +65,13 @@ def test_what_a_reader_changes_is_forgotten(database: Database) -> None:
         get_shop(session, "demo").title = "changed"
     with database.read() as session:
         assert get_shop(session, "demo").title == "Demo"
+
+
+def test_a_reader_cannot_write_by_mistake_and_the_next_writer_can(database: Database) -> None:
+    with pytest.raises(DBAPIError, match=r"read-?only"), database.read() as session:
+        add_event(session, "catalog.update", "demo")
+    with database.write() as session:
+        add_event(session, "catalog.update", "demo")
 
 
 def test_no_update_is_lost_among_threads(database: Database) -> None:

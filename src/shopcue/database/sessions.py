@@ -57,7 +57,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """Give a session that sees the database as it is at its first query, and never waits; changes are forgotten."""
+        """Give a session that sees the database as it is at its first query, and never waits.
+
+        Changes of rows are forgotten; statements that would write are refused.
+        """
         with Session(self._reading, expire_on_commit=False, autoflush=False) as session:
             yield session
             session.expunge_all()  # rows stay usable after the roll-back that ends the block
@@ -151,6 +154,7 @@ def _set_up_sqlite(connection: sqlite3.Connection, foreign_keys: bool) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITES)
+    connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if writes else 'ON'}")  # as PostgreSQL's READ ONLY
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 

@@ -199,7 +199,7 @@ class Focus(Row, kw_only=True):
     """
 
     __tablename__ = "focuses"
-    __table_args__ = (Index(None, "video_id", "start_s"), Index(None, "shop", "product_id"))
+    __table_args__ = (Index(None, "video_id", "start_s"), Index(None, "shop", "product_id", "status"))
 
     focus_id: Mapped[str] = mapped_column(primary_key=True, default_factory=new_id)
     video_id: Mapped[str] = mapped_column(ForeignKey("videos.video_id", ondelete="CASCADE"))

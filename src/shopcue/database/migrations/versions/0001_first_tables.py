@@ -145,7 +145,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["video_id"], ["videos.video_id"], name="fk_focuses_video_id", ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("focus_id", name="pk_focuses"),
     )
-    op.create_index("ix_focuses_shop_product_id", "focuses", ["shop", "product_id"])
+    op.create_index("ix_focuses_shop_product_id_status", "focuses", ["shop", "product_id", "status"])
     op.create_index("ix_focuses_video_id_start_s", "focuses", ["video_id", "start_s"])
 
     op.create_table(
