@@ -92,7 +92,7 @@ def match(
     if method not in METHODS:
         raise SettingsError(f"the method is {method!r}, expected one of {', '.join(METHODS)}")
     note = note or _quiet
-    settings = _settings(config)
+    settings = settings_of(config)
     info = probe(video)
     words = Words(_given_speech(speech), read_comments(Path(comments)) if comments is not None else ())
     if out is not None:
@@ -155,7 +155,7 @@ def search(
     candidates are examined there: print on print, place by place. Raises a ShopcueError for bad input: for the feed
     before the first answer, for a photo in its turn.
     """
-    settings = _settings(config)
+    settings = settings_of(config)
     for image in images:
         read_picture(Path(image))  # a photo that cannot be read ends it before the long work
     method = open_method("two-stage", settings)
@@ -204,7 +204,8 @@ def _quiet(line: str) -> None:
     """Take a line that nobody wants."""
 
 
-def _settings(config: Settings | str | Path | None) -> Settings:
+def settings_of(config: Settings | str | Path | None) -> Settings:
+    """Return settings as they are, those of a file, or the defaults."""
     if config is None:
         return Settings()
     return config if isinstance(config, Settings) else read_settings(Path(config))
@@ -319,7 +320,7 @@ def bench(
             return bench(drawn.video, drawn.feed, drawn.truth, speech=speech, config=config, update=update)
     if catalog is None or truth is None:
         raise SettingsError("a video came without its feed or its truth; give --catalog and --truth, or no video")
-    settings = _settings(config)
+    settings = settings_of(config)
     known, info, given = read_truth(Path(truth)), probe(video), _given_speech(speech)
     methods = [open_method(name, settings) for name in METHODS if name != "auto"]
     encoder = methods[0].encoder
