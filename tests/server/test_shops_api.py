@@ -212,3 +212,19 @@ def test_settings_refuse_what_makes_no_sense(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(SettingsError, match="--data"):
         ServerSettings(tmp_path / "file" / "data").make_folders()
+
+
+def test_the_api_describes_itself_whole(client: TestClient) -> None:
+    """Every route is described once, by a name of its own, a line, a known tag and its refusals; no page is."""
+    described = client.get("/api/openapi.json").json()
+    operations = [(path, operation) for path, methods in described["paths"].items() for operation in methods.values()]
+    names = [operation["operationId"] for _, operation in operations]
+    assert len(names) == len(set(names)) > 60
+    tags = {tag["name"] for tag in described["tags"]}
+    assert {tag for _, operation in operations for tag in operation["tags"]} == tags
+    for path, operation in operations:
+        assert path.startswith("/api/") or operation["tags"] == ["system"]
+        assert 5 < len(operation["summary"]) < 100
+        if "/public/" not in path and path not in ("/healthz", "/api/session"):
+            assert {"401", "429"} <= set(operation["responses"]), path
+            assert operation["security"] == [{"token": []}, {"cookie": []}], path

@@ -11,6 +11,7 @@ import shopcue
 from shopcue.server import pages
 from shopcue.server.api import ROUTERS
 from shopcue.server.cross_origin import OpenToAll
+from shopcue.server.description import describe, name_operation
 from shopcue.server.live import EventHub
 from shopcue.server.metrics import RequestTimes
 from shopcue.server.photo_search import PhotoSearch
@@ -40,6 +41,7 @@ def create_app(parts: Services) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
+        generate_unique_id_function=name_operation,
         max_body_size=parts.settings.body_bytes,
     )
     app.state.services, app.state.showcase = parts, showcase
@@ -47,6 +49,7 @@ def create_app(parts: Services) -> FastAPI:
     for router in (*ROUTERS, pages.router):
         app.include_router(router)
     app.mount("/static", pages.Files(), name="static")
+    describe(app)
     answer_problems(app)
     app.add_middleware(OpenToAll)
     app.add_middleware(RequestTimes, metrics=parts.metrics)
