@@ -245,7 +245,7 @@ class Enough(Exception):
 def test_what_progress_raises_ends_the_import_and_what_was_reported_stays(
     store: CatalogStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest_module, "COMMIT_PRODUCTS", 10)
+    monkeypatch.setattr(ingest_module, "COMMIT_PICTURES", 10)
     feed = write_feed(tmp_path / "feed", 60)
     reported: list[ItemReport] = []
 
@@ -279,7 +279,7 @@ class Slow(MeanColour):
         time.sleep(0.02)
         return super().encode(images)
 
-module.COMMIT_PRODUCTS = 8
+module.COMMIT_PICTURES = 8
 for line in module.ingest(open_store(sys.argv[1]), "shop", read_feed(Path(sys.argv[2])), Slow(), delete_missing=True):
     print(line.product_id, flush=True)
 """

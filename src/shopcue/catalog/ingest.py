@@ -36,10 +36,9 @@ from shopcue.errors import ShopcueError, StoreError
 from shopcue.models.image import ImageEncoder, trim_margins
 from shopcue.records import Floats, Image, Product
 
-COMMIT_PRODUCTS = 500
+COMMIT_PICTURES = 500
 COMMIT_S = 3.0
 RETRY_PAUSES_S = (2.0, 10.0, 30.0)
-_OPTIMIZE_EVERY = 20  # writes
 _PREPARATION = "1"  # another number when pictures are prepared in another way: then all are made again
 
 
@@ -147,7 +146,7 @@ class _Import:
         self._lines = {line.product_id: line for line in feed.report}
         self._total = sum(len(product.images) for product in feed.products)
         self._done = 0
-        self._writes = 0
+        self._written = False
 
     def write(self, products: Iterable[int], deferred: list[int] | None) -> Iterator[ItemReport]:
         """Write products of the feed, a few hundred at a time, and yield their report lines.
@@ -155,15 +154,16 @@ class _Import:
         deferred: takes those with a picture that may be there later; None: they do without it.
         """
         pending: list[_Item] = []
-        begun_s = time.monotonic()
+        begun_s, pictures = time.monotonic(), 0
         for item in self._items(products):
             if item.later and deferred is not None:
                 deferred.append(item.product)
                 continue
             pending.append(item)
-            if len(pending) >= COMMIT_PRODUCTS or time.monotonic() - begun_s > COMMIT_S:
+            pictures += len(item.parts)
+            if pictures >= COMMIT_PICTURES or time.monotonic() - begun_s > COMMIT_S:
                 yield from self._commit(pending)
-                pending, begun_s = [], time.monotonic()
+                pending, begun_s, pictures = [], time.monotonic(), 0
         yield from self._commit(pending)
 
     def wait(self, pause_s: float) -> None:
@@ -174,11 +174,10 @@ class _Import:
             time.sleep(min(left_s, 0.2))
 
     def optimize(self) -> None:
-        """Bring the files of the shop in order, if much was written; the import does not depend on it."""
-        if self._writes:
+        """Bring the files of the shop in order, if any were written; the import does not depend on it."""
+        if self._written:
             with suppress(StoreError):
                 self._store.optimize(self._shop)
-        self._writes = 0
 
     # ---- pictures ------------------------------------------------------------------------------------------------
 
@@ -245,9 +244,7 @@ class _Import:
         changed = [item for item in items if item.parts and self._changed(item)]
         if changed:
             self._store.upsert(self._shop, self._embedded(changed), self._encoder.fingerprint)
-            self._writes += 1
-            if self._writes >= _OPTIMIZE_EVERY:
-                self.optimize()
+            self._written = True
         yield from map(self._line, items)
 
     def _changed(self, item: _Item) -> bool:

@@ -8,8 +8,8 @@ reads what has changed when the version of the table has; words are searched by 
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -21,7 +21,8 @@ from lancedb.expr import col
 from shopcue.catalog.exact import Progress
 from shopcue.catalog.feeds import revised, shown
 from shopcue.catalog.onair import Galleries, ShopOnAir
-from shopcue.catalog.queries import nearest, read_descriptions, read_pictures, read_rows, with_vectors, worded
+from shopcue.catalog.queries import nearest, read_descriptions, read_pictures, read_rows, worded
+from shopcue.catalog.refreshing import Snapshots
 from shopcue.catalog.reindexing import reindex
 from shopcue.catalog.rows import KEY, LIGHT, Embedded, schema, to_embedded, to_products, to_table
 from shopcue.catalog.shelves import Shelf, Shelves, check_shop
@@ -33,9 +34,8 @@ from shopcue.records import Floats, Gallery, Product
 T = TypeVar("T")
 
 MAX_PAGE = 1_000
-_GENERATION_BITS = 32  # of a version, below the generation of its table
 _KEEP_VERSIONS = timedelta(hours=1)  # readers of an older version are given this long to end
-_MOST_SNAPSHOTS = 1_000
+_MOST_WRITES, _MOST_ROWS = 64, 5_000  # between two times that a shop is optimized
 _RRF = 60.0  # of reciprocal rank fusion (Cormack et al. 2009)
 
 
@@ -75,10 +75,9 @@ class CatalogStore:
     def __init__(self, shelves: Shelves, *, vector_bytes: int = 1 << 30) -> None:
         self.uri = shelves.uri
         self._shelves = shelves
-        self._vector_bytes = vector_bytes
+        self._snapshots = Snapshots(shelves, vector_bytes)
         self._lock = threading.Lock()
-        self._busy: dict[str, threading.Lock] = {}
-        self._snapshots: OrderedDict[str, Snapshot] = OrderedDict()
+        self._loose: dict[str, tuple[int, int]] = {}  # writes to a shop, and rows of them, since it was optimized
         self._galleries: WeakValueDictionary[tuple[str, str, int], Galleries] = WeakValueDictionary()
 
     # ---- shops ---------------------------------------------------------------------------------------------------
@@ -94,16 +93,7 @@ class CatalogStore:
 
     def version(self, shop: str) -> int:
         """Return a number that grows at every change of a shop; cheap to ask for."""
-        check_shop(shop)
-
-        def ask() -> int:
-            shelf = self._shelves.every().get(shop)
-            if shelf is None:
-                return 0
-            version = self._shelves.table(shelf.name).version if shelf.name else 0
-            return (shelf.generation << _GENERATION_BITS) + int(version)
-
-        return self._shelves.read(ask)
+        return self._shelves.read(lambda: self._snapshots.version(check_shop(shop)))
 
     def check(self, shop: str, fingerprint: str) -> None:
         """Raise WeightsError unless a shop is empty or its vectors were made by the encoder `fingerprint`."""
@@ -134,7 +124,9 @@ class CatalogStore:
         if len(dims) != 1:
             raise RecordError(f"the vectors have {sorted(dims)} numbers, expected those of one encoder")
         dim = dims.pop()
-        self._settled(shop, lambda: self._open_shelf(shop, fingerprint, dim), lambda shelf: self._write(shelf, items))
+        self._settled(
+            shop, lambda: self._open_shelf(shop, fingerprint, dim), lambda shelf: self._write(shelf, items), len(items)
+        )
 
     def revise(self, shop: str, product_id: str, texts: Mapping[str, str]) -> Product | None:
         """Change some of what a product says, and return it as it is then; None where it is not there.
@@ -150,7 +142,7 @@ class CatalogStore:
                 return product
             return None
 
-        return self._settled(shop, lambda: self.shelf(shop), change)
+        return self._settled(shop, lambda: self.shelf(shop), change, 1)
 
     def delete(self, shop: str, product_ids: Collection[str]) -> int:
         """Delete products and return how many of them were there."""
@@ -162,6 +154,7 @@ class CatalogStore:
                 shop,
                 lambda: self.shelf(shop),
                 lambda shelf: self._shelves.write(self._shelves.table(shelf.name).delete, condition),
+                0,
             )
         return len(ids)
 
@@ -176,8 +169,12 @@ class CatalogStore:
             reindex(self._shelves, shelf, encoder, progress)
 
     def optimize(self, shop: str | None = None) -> None:
-        """Compact the files of a shop, or of all, bring its indices up to date, and drop versions an hour old."""
+        """Compact the files of a shop, or of all, bring its indices up to date, and drop versions an hour old.
+
+        Writes see to it from time to time.
+        """
         for name in (shop,) if shop is not None else self.shops():
+            self._loose.pop(name, None)
             if shelf := self.shelf(name):
                 self._shelves.write(self._shelves.table(shelf.name).optimize, cleanup_older_than=_KEEP_VERSIONS)
 
@@ -287,10 +284,7 @@ class CatalogStore:
 
         vectors: whether they are wanted, too; whole: even if they take more memory than this store may have.
         """
-        with self._lock:
-            busy = self._busy.setdefault(check_shop(shop), threading.Lock())
-        with busy:
-            return self._shelves.read(lambda: self._refreshed(shop, vectors, whole))
+        return self._shelves.read(lambda: self._snapshots.get(check_shop(shop), vectors=vectors, whole=whole))
 
     # ---- the parts -----------------------------------------------------------------------------------------------
 
@@ -307,13 +301,24 @@ class CatalogStore:
         self._shelves.put(shelf)
         return shelf
 
-    def _settled(self, shop: str, place: Callable[[], Shelf | None], write: Callable[[Shelf], T]) -> T | None:
+    def _settled(
+        self, shop: str, place: Callable[[], Shelf | None], write: Callable[[Shelf], T], rows: int
+    ) -> T | None:
         """Write where a shop is, again if it moved to another table meanwhile; None where it holds nothing."""
         while shelf := place():
             done = write(shelf)
             if self.shelf(shop) in (shelf, None):
+                self._tidy(shop, rows)
                 return done
         return None
+
+    def _tidy(self, shop: str, rows: int) -> None:
+        """Optimize a shop from time to time: many small files, and rows without an index, make all reads slow."""
+        writes, loose = self._loose.get(shop, (0, 0))
+        self._loose[shop] = (writes + 1, loose + rows)
+        if writes + 1 >= _MOST_WRITES or loose + rows >= _MOST_ROWS:
+            with suppress(StoreError):  # the write is done; the next one tries again
+                self.optimize(shop)
 
     def _write(self, shelf: Shelf, items: Sequence[Embedded]) -> None:
         snapshot = self.snapshot(shelf.shop)
@@ -331,41 +336,6 @@ class CatalogStore:
             .when_not_matched_by_source_delete(col("product_id").isin(ids))  # the pictures that a product has no more
         )
         self._shelves.write(merge.execute, rows)
-
-    def _refreshed(self, shop: str, vectors: bool, whole: bool) -> Snapshot:
-        version, shelf = self.version(shop), self.shelf(shop)
-        known = self._snapshots.get(shop)
-        if shelf is None:
-            self._snapshots.pop(shop, None)
-            return Snapshot.of(version, schema(1).empty_table())
-        table = self._shelves.table(shelf.name)
-        snapshot = known
-        if snapshot is None or snapshot.version != version:
-            snapshot = Snapshot.of(version, table.search().select(list(LIGHT)).to_arrow())
-            if (
-                known is not None
-                and known.vectors is not None
-                and known.version >> _GENERATION_BITS == shelf.generation
-            ):
-                snapshot = with_vectors(table, snapshot, shelf.dim, known)
-        fits = whole or snapshot.rows.num_rows * shelf.dim * 4 <= self._vector_bytes
-        if vectors and snapshot.vectors is None and fits:
-            snapshot = with_vectors(table, snapshot, shelf.dim)
-        self._keep(shop, snapshot)
-        return snapshot
-
-    def _keep(self, shop: str, snapshot: Snapshot) -> None:
-        """Remember a snapshot, and forget the vectors of those that were not asked for the longest."""
-        with self._lock:
-            self._snapshots[shop] = snapshot
-            self._snapshots.move_to_end(shop)
-            held = sum(0 if each.vectors is None else each.vectors.nbytes for each in self._snapshots.values())
-            for name, each in list(self._snapshots.items())[:-1]:
-                if held > self._vector_bytes and each.vectors is not None:
-                    held -= each.vectors.nbytes
-                    self._snapshots[name] = replace(each, vectors=None)
-            while len(self._snapshots) > _MOST_SNAPSHOTS:
-                self._snapshots.popitem(last=False)
 
     def _ask(self, shop: str, question: Callable[[Any], Sequence[T]]) -> Sequence[T]:
         """Return what a shop's table answers, nothing where there is none."""
