@@ -10,6 +10,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ OpenStudio = Callable[..., Window]
 
 @pytest.fixture
 def open_studio(front: Shopfront, open_window: OpenWindow) -> OpenStudio:
-    """Opens a page of the studio for somebody who is signed in already: `open_studio(path, token=..., size, dark=...)`."""
+    """Opens the studio for one who is signed in: `open_studio(path, size, token=..., dark=...)`."""
 
     def open(path: str = "", *size: tuple[int, int], token: str = "", **options: Any) -> Window:
         window = open_window(*size, **options)
@@ -347,17 +348,17 @@ def test_the_doubtful_are_first_and_keys_decide(front: Shopfront, open_studio: O
     by_doubt = [ids[start_s] for start_s in (8.0, 13.5, 19.0, 2.0)]
     assert [row.get_attribute("data-focus") for row in rows.all()] == by_doubt
 
-    def chosen() -> str | None:
-        return page.locator(".tl-bar.is-chosen").get_attribute("data-focus")
+    def is_chosen(rank: int) -> bool:
+        return bool(page.locator(".tl-bar.is-chosen").get_attribute("data-focus") == by_doubt[rank])
 
-    assert chosen() == by_doubt[0]
+    assert is_chosen(0)
     for key, expected in (("j", 1), ("ArrowDown", 2), ("k", 1), ("ArrowLeft", 0), ("n", 1)):
         page.keyboard.press(key)
-        eventually(lambda expected=expected: chosen() == by_doubt[expected], 2)
+        eventually(partial(is_chosen, expected), 2)
     page.keyboard.press("c")  # decides, and goes on to the next
-    eventually(lambda: chosen() == by_doubt[2], 2)
+    eventually(partial(is_chosen, 2), 2)
     page.keyboard.press("x")
-    eventually(lambda: chosen() == by_doubt[3], 2)
+    eventually(partial(is_chosen, 3), 2)
     page.locator(".toast", has_text="Rejected").wait_for()
     status = {each["focus_id"]: each["status"] for each in focuses_of(front, page, video_id)}
     assert [status[each] for each in by_doubt] == ["found", "confirmed", "rejected", "found"]
@@ -400,9 +401,9 @@ def test_a_dragged_end_lands_on_a_frame_and_escape_lets_it_spring_back(
     drag_end(page, "end", 7.13, LENGTH_S, drop=False)
     assert page.locator(".tl-preview strong").inner_text().startswith("0:07.")
     lit = page.locator(".tl-preview canvas").evaluate(
-        "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some((byte, i) => i % 4 < 3 && byte > 0)"
+        "(canvas) => canvas.getContext('2d').getImageData(canvas.width / 2, canvas.height / 2, 1, 1).data"
     )
-    assert lit  # the frame at the end is shown
+    assert max(lit[:3]) > 60  # the frame at the end is shown
     page.keyboard.press("Escape")
     page.mouse.up()
     page.locator(".tl-preview").wait_for(state="detached")
@@ -626,7 +627,10 @@ def test_an_upload_goes_on_after_a_pause_and_a_reload(
 
     page.route("**/api/uploads/*", hold_third)
     page.get_by_role("button", name="Upload 1 video").click()
-    eventually(lambda: bool(blocked) or page.wait_for_timeout(50))
+    for _ in range(100):
+        page.wait_for_timeout(50)  # while this waits, the routes above are asked
+        if blocked:
+            break
     page.get_by_role("button", name="Pause").click()
     page.locator(".upload", has_text="paused").wait_for()
     page.unroute("**/api/uploads/*")
@@ -745,11 +749,16 @@ def test_every_area_is_accessible(
         faults[name] = storefront.violations(page)
         page.keyboard.press("Escape")
         page.get_by_role("dialog").wait_for(state="detached")
+    opened = {"videos": "New video", "catalogue": "Import", "streams": "New stream", "settings": "New token"}
     for area in AREAS:
         page.goto(f"{front.url}/studio/{SHOP}?area={area}")
         page.get_by_role("heading", level=1).wait_for()
         page.wait_for_timeout(400)
         faults[area] = storefront.violations(page)
+        page.get_by_role("button", name=opened[area], exact=True).first.click()
+        page.get_by_role("dialog").wait_for()
+        page.wait_for_timeout(300)
+        faults[opened[area]] = storefront.violations(page)
     outside = open_window(dark=dark).page
     outside.goto(f"{front.url}/studio")
     outside.get_by_label("Token").wait_for()
@@ -816,7 +825,7 @@ def in_module(page: Page, front: Shopfront, expression: str, *values: object) ->
 def test_bars_hold_every_focus_in_view_once(front: Shopfront, open_window: OpenWindow) -> None:
     window = open_window()
     spans = sorted((0.37 * n * n % 900, 1 + n % 40) for n in range(400))
-    focuses = [
+    focuses: list[dict[str, Any]] = [
         {"focus_id": str(n), "product_id": "p", "start_s": start, "end_s": start + length}
         for n, (start, length) in enumerate(spans)
     ]
