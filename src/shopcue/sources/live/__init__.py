@@ -102,12 +102,6 @@ class NetworkStream:
             self._connection = connection = Connection(transport, self.reception)
         yield from connection.read(rate_hz, max_side_px, sound=sound, sink=recorder)
 
-    def frames(self, rate_hz: float, max_side_px: int) -> Generator[Frame, None, None]:
-        """Yield the frames alone."""
-        for item in self.read(rate_hz, max_side_px):
-            if isinstance(item, Frame):
-                yield item
-
     def close(self) -> None:
         """End the stream; whoever reads it returns."""
         with self._lock:

@@ -37,12 +37,6 @@ class PacedFile:
                 return
             yield item
 
-    def frames(self, rate_hz: float, max_side_px: int) -> Generator[Frame, None, None]:
-        """Yield the frames alone."""
-        for item in self.read(rate_hz, max_side_px):
-            if isinstance(item, Frame):
-                yield item
-
     def close(self) -> None:
         """End the stream."""
         self._closed.set()
