@@ -33,7 +33,7 @@ TAGS = {
 }
 
 _CLAUSE = re.compile(r"[.:;](?:\s|$)")
-_SIGNED_IN = [{"token": []}, {"cookie": []}]
+_SIGNED_IN: list[dict[str, list[str]]] = [{"token": []}, {"cookie": []}]
 _BEFORE = ("session_sign_in",)  # what is asked before there is a token that is good
 
 
