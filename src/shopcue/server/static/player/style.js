@@ -39,10 +39,10 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 
 .player { position: relative; display: grid; grid-template-columns: minmax(0, 1fr); gap: 16px; }
 .player[data-layout="beside"] { grid-template-columns: minmax(0, min(var(--tallest) * var(--ratio), 100% - 416px)) minmax(320px, 1fr); }
-.player[data-layout="beside"] .panel { height: 0; min-height: 100%; }
+.player[data-layout="beside"] .panel { height: 0; min-height: max(100%, 340px); }
 .player[data-layout="beside"] .related { grid-column: 1 / -1; }
 .player[data-layout="immersive"] { background: #000; gap: 0; }
-.stage { position: relative; overflow: hidden; background: #000; color: #fff; border-radius: var(--shopcue-stage-radius, var(--radius)); aspect-ratio: var(--ratio); isolation: isolate; width: 100%; }
+.stage { position: relative; overflow: hidden; background: #000; color: #fff; border-radius: var(--shopcue-stage-radius, var(--radius)); aspect-ratio: var(--ratio); isolation: isolate; width: 100%; container: stage / inline-size; }
 .frame { position: absolute; inset: 0; }
 .stage video, .poster { position: absolute; inset: 0; width: 100%; height: 100%; object-fit: contain; display: block; background: #000; }
 [data-layout="immersive"] .stage { height: 100vh; border-radius: 0; aspect-ratio: auto; }
@@ -93,6 +93,13 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 .volume:hover input, .volume input:focus-visible { width: 76px; margin-right: 8px; opacity: 1; }
 [data-layout="tall"] .volume input { display: none; }
 @media (hover: none) { .volume input { display: none; } }
+@container stage (max-width: 300px) {
+  .length, .volume input { display: none; }
+  .tool { width: 34px; }
+  .buttons, .actions { gap: 0; }
+  .big { width: 60px; height: 60px; }
+}
+@container stage (max-width: 220px) { .time { display: none; } }
 .scrub-row { height: 20px; }
 .scrub { --at: 0; position: relative; height: 20px; margin: 0 4px; cursor: pointer; touch-action: none; }
 .track { position: absolute; inset: 8px 0; border-radius: 99px; background: #ffffff47; overflow: hidden; }
@@ -189,7 +196,7 @@ a.related-item:hover .title { text-decoration: underline; text-underline-offset:
 /* ---- waiting ---- */
 
 [aria-busy="true"] { background: var(--raised); }
-[aria-busy="true"] video { visibility: hidden; }
+[aria-busy="true"] :is(video, .foot) { visibility: hidden; }
 .skeleton i { height: 84px; border-radius: 10px; background: var(--raised); }
 .skeleton i:first-child { height: 158px; }
 [data-layout="stacked"] .skeleton i:nth-child(n + 3) { display: none; }
