@@ -12,7 +12,7 @@ from server.conftest import OTHER, SHOP, Tokens
 from server.listening import follow, listening
 from server.matched import COAT, FOUND, HAT, HIDDEN, MUG, add_matched, add_stream, focus, open_focus
 from shopcue.database import Database
-from shopcue.database.events import add_event
+from shopcue.database.events import add_event, prune_events
 from shopcue.database.focuses import close_focus, put_focuses, revise_focus
 from shopcue.database.videos import change_video, get_video
 from shopcue.server.services import Services
@@ -94,6 +94,28 @@ def test_what_the_shop_has_no_longer_keeps_its_name(client: TestClient, parts: S
     parts.store.delete(SHOP, ["coat"])
     coat = document(client, video)["products"]["coat"]
     assert (coat["title"], coat["link"], coat["price"], coat["picture"]) == ("Red coat", "", "", "")
+
+
+def test_a_document_is_never_an_old_one(
+    client: TestClient, seller: TestClient, parts: Services, database: Database, video: str
+) -> None:
+    """Also where all events were dropped in between, by which changes are told otherwise."""
+    focus_id = document(client, video)["focuses"][0]["focus_id"]
+    for count in (3, 4, 3):
+        what, body = ("undo", None) if count == 4 else ("review", {"action": "reject"})
+        seller.post(f"/api/focuses/{focus_id}/{what}", json=body).raise_for_status()
+        with database.write() as session:
+            prune_events(session, 1e12)
+        assert len(document(client, video)["focuses"]) == count
+    seller.patch(f"/api/shops/{SHOP}/products/hat", json={"price": "9 EUR"}).raise_for_status()
+    assert document(client, video)["products"]["hat"]["price"] == "9 EUR"
+    folder = parts.settings.video_folder(video)
+    folder.mkdir(parents=True)
+    (folder / "poster.jpg").write_bytes(b"picture")
+    assert document(client, video)["poster"]
+    with database.write() as session:
+        change_video(session, video, published=False)
+    assert client.get(f"/api/public/videos/{video}").status_code == 404
 
 
 @pytest.mark.parametrize("rest", ["", "/media", "/poster", "/events", "/products/coat/picture"])

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from shopcue.database.events import last_event_id
 from shopcue.database.focuses import focus_fields, list_focuses
-from shopcue.database.tables import Event, Video
+from shopcue.database.tables import Event, Focus, Video
 from shopcue.database.videos import LIVE_STATES, get_video
 from shopcue.errors import Missing
 from shopcue.records import Product
@@ -25,6 +26,8 @@ from shopcue.server.schemas.public import PublicFocus, PublicProduct, PublicVide
 from shopcue.server.security import web_origin
 from shopcue.server.services import Services
 
+T = TypeVar("T")
+
 RELATED: Final = 12
 """How many other products of the shop are recommended."""
 
@@ -32,7 +35,8 @@ PUBLIC_TYPES: Final = frozenset(
     ("focus.open", "focus.update", "focus.close", "focus.revise", "focus.review", "focuses.put")
 ) | {"video.update", "stream.update"}
 _GONE: Final = ("rejected", "withdrawn")
-_REMEMBERED: Final = 500
+_DOCUMENTS: Final = 50
+_RECOMMENDATIONS: Final = 500
 _KINDS: Final = 4
 
 
@@ -111,46 +115,83 @@ def _related(parts: Services, shop: str, shown: Sequence[Product]) -> tuple[Prod
     return tuple(found.values())
 
 
+class Recent(Generic[T]):
+    """The values that were used last, by their keys; for many threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: OrderedDict[Hashable, T] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable) -> T | None:
+        """Return the value of a key, None if it is not there."""
+        with self._lock:
+            if key in self._values:
+                self._values.move_to_end(key)
+            return self._values.get(key)
+
+    def put(self, key: Hashable, value: T) -> None:
+        """Keep a value, and forget the one that was not used for the longest time if there are too many."""
+        with self._lock:
+            self._values[key] = value
+            while len(self._values) > self._most:
+                self._values.popitem(last=False)
+
+
 # ---- the video --------------------------------------------------------------------------------------------------
 
 
 class Showcase:
-    """Puts together what everyone may see. May be used by many threads; remembers recommendations of late."""
+    """Puts together what everyone may see; remembers what it made lately until that changes. For many threads."""
 
     def __init__(self, parts: Services) -> None:
         self._parts = parts
-        self._related: OrderedDict[tuple[str, int, frozenset[str]], tuple[Product, ...]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._documents: Recent[PublicVideo] = Recent(_DOCUMENTS)
+        self._related: Recent[tuple[Product, ...]] = Recent(_RECOMMENDATIONS)
 
     def document(self, video_id: str) -> PublicVideo:
         """Return the public document of a video; raises Missing."""
+        settings, store = self._parts.settings, self._parts.store
+        files = settings.media_file(video_id) is not None, settings.poster_file(video_id).is_file()
         with self._parts.database.read() as session:
             video = published_video(session, video_id)
-            focuses = list_focuses(session, video_id)
             last = last_event_id(session)
+            # Nothing of a video or a catalogue changes without an event or a new version.
+            changed = session.scalar(select(func.max(Event.event_id)).where(Event.video_id == video_id))
+            key = (video_id, changed, store.version(video.shop), files)
+            document = self._documents.get(key) if changed else None
+            focuses = list_focuses(session, video_id) if document is None else []
+        if document is None:
+            document = self._make_document(video, focuses, *files)
+            if changed:  # else they were dropped, and the next change cannot be told from this one
+                self._documents.put(key, document)
+        return document.model_copy(update={"last_event_id": last})
+
+    def _make_document(self, video: Video, focuses: Sequence[Focus], media: bool, poster: bool) -> PublicVideo:
+        video_id = video.video_id
         shown = self._shown(video.shop, {focus.product_id: focus.title for focus in focuses})
-        settings = self._parts.settings
         names = ("video_id", "shop", "title", "state", "duration_s", "width", "height")
         return PublicVideo.model_validate(
             {
                 **{name: getattr(video, name) for name in names},
                 "live": is_live(video.kind, video.state),
-                "media": f"{api_address(video_id)}/media" if settings.media_file(video_id) else None,
+                "media": f"{api_address(video_id)}/media" if media else None,
                 "playback_url": web_address(video.playback_url) or None,
-                "poster": f"{api_address(video_id)}/poster" if settings.poster_file(video_id).is_file() else None,
+                "poster": f"{api_address(video_id)}/poster" if poster else None,
                 "page": page_address(video_id),
                 "products": {product.product_id: product_card(video_id, product) for product in shown},
                 "focuses": [_focus(focus_fields(focus)) for focus in focuses],
                 "related": [product_card(video_id, product) for product in self._recommended(video.shop, shown)],
-                "last_event_id": last,
+                "last_event_id": 0,
             }
         )
 
     def check_product(self, session: Session, video: Video, product_id: str) -> None:
         """Raise Missing unless a product is shown in a video or recommended beside it."""
-        titles = {focus.product_id: focus.title for focus in list_focuses(session, video.video_id)}
-        if product_id in titles:
+        shown = (Focus.video_id == video.video_id, Focus.status != "rejected")
+        if session.scalar(select(Focus.focus_id).where(*shown, Focus.product_id == product_id).limit(1)):
             return
+        titles = dict.fromkeys(session.scalars(select(Focus.product_id).where(*shown).distinct()), "")
         recommended = self._recommended(video.shop, self._shown(video.shop, titles))
         if all(product.product_id != product_id for product in recommended):
             raise Missing(f"there is no product {product_id[:80]!r} in this video")
@@ -182,14 +223,10 @@ class Showcase:
 
     def _recommended(self, shop: str, shown: Sequence[Product]) -> tuple[Product, ...]:
         key = (shop, self._parts.store.version(shop), frozenset(product.product_id for product in shown))
-        with self._lock:
-            found = self._related.get(key)
+        found = self._related.get(key)
         if found is None:
             found = _related(self._parts, shop, shown)
-            with self._lock:
-                self._related[key] = found
-                while len(self._related) > _REMEMBERED:
-                    self._related.popitem(last=False)
+            self._related.put(key, found)
         return found
 
 
