@@ -77,7 +77,7 @@ export function readDocument(json, place) {
  */
 export function applyEvent(show, event, place) {
   const data = event.data ?? {};
-  if (event.type === "focuses.put") return null;
+  if (event.type === "focuses.put" || event.type === "reset") return null;
   if (event.type.startsWith("focus.")) return withFocus(show, data, place);
   if (event.type === "video.update" || event.type === "stream.update") return withVideo(show, data, place);
   return show;
