@@ -8,9 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from clips import MakeVideo, Sound
 from shopcue.errors import MediaError
 from shopcue.records import AudioChunk, Floats, Utterance
-from shopcue.speech import LONGEST_PIECE_S, PACK_S, STEP_S, SpeechCutter, sentences, transcribe
+from shopcue.sources.files import probe
+from shopcue.speech import LONGEST_PIECE_S, PACK_S, STEP_S, SpeechCutter, recognise_video, sentences, transcribe
 
 RATE = 16_000
 
@@ -174,3 +176,27 @@ def test_sentences_of_scripts_without_spaces_are_joined_without() -> None:
 
 def test_what_holds_no_letter_is_no_utterance() -> None:
     assert list(sentences([Utterance(0, 1, " ..."), Utterance(1, 2, " !")])) == []
+
+
+# ---- a whole video -----------------------------------------------------------------------------------------------
+
+
+def test_progress_is_told_also_where_nobody_speaks(make_video: MakeVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Silence:
+        def spans(self, samples: Floats) -> list[tuple[int, int]]:
+            return []
+
+    class Never:
+        fingerprint = "of a test"
+
+    monkeypatch.setattr("shopcue.speech.SileroVoice", Silence)
+    monkeypatch.setattr("shopcue.speech.find_recogniser", lambda vocabulary: (Never(), f"speech: {vocabulary[0]}"))
+    video = probe(make_video("long.mkv", [0.0, 70.0], sounds=[Sound(duration_s=70.0)]))
+    told: list[tuple[str, float, float]] = []
+    notes: list[str] = []
+    heard = recognise_video(video, ["Milk"], update=lambda *step: told.append(step), note=notes.append)
+    assert heard == ([], "of a test")
+    assert notes == ["speech: Milk"]
+    assert [stage for stage, _, _ in told] == ["speech"] * 3
+    assert [round(done) for _, done, _ in told] == [30, 60, 70]
+    assert all(done <= total == video.duration_s for _, done, total in told)

@@ -7,7 +7,6 @@ import threading
 import time
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import PIL.Image
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 pytest.importorskip("fastapi", reason="needs the extra `server`")
 
+from clips import MakeVideo
 from shopcue.errors import MediaError
 from shopcue.server import media
 from shopcue.server.media import FrameCache, frame_jpeg, poster_jpeg, write_whole

@@ -278,7 +278,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a worker until it is told to leave; returns the exit code."""
     settings, kind, lifeline = _settings(arguments)
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {kind} %(levelname)s %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    for chatty in ("alembic", "faster_whisper"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     leaving = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: leaving.set())
