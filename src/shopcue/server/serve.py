@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -38,6 +39,9 @@ def serve(settings: ServerSettings, note: Note, *, new_admin_token: bool = False
     note: is told where the server is, and at the first start, or if new_admin_token, a token for an admin: once. Raises
     SettingsError where the address is taken, StateError where the database cannot be opened.
     """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s server %(levelname)s %(message)s")
+    for chatty in ("alembic", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     settings.make_folders()
     with _alone(settings), _listening(settings) as listener:
         supervisor = Supervisor(settings)
@@ -119,7 +123,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                log_level="warning",
+                log_config=None,
                 access_log=False,
                 server_header=False,
                 proxy_headers=True,
