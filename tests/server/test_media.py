@@ -22,9 +22,6 @@ from shopcue.server.media import FrameCache, frame_jpeg, poster_jpeg, write_whol
 from shopcue.server.problems import TooMany
 from shopcue.sources.files import probe
 
-if TYPE_CHECKING:
-    from clips import MakeVideo
-
 Image = NDArray[np.uint8]
 
 
