@@ -61,6 +61,10 @@ class StateError(ShopcueError):
     """The database cannot be opened, or was asked for something that it does not allow."""
 
 
+class Unavailable(StateError):
+    """The database does not answer, or others write to it for too long."""
+
+
 class Missing(StateError):
     """Nothing has the id that was given."""
 

@@ -24,7 +24,7 @@ from shopcue.database.events import add_event
 from shopcue.database.migrating import latest_revision
 from shopcue.database.shops import get_shop, list_shops, put_shop
 from shopcue.database.tables import Event, Shop, Upload
-from shopcue.errors import Missing, StateError
+from shopcue.errors import Missing, StateError, Unavailable
 
 
 def test_what_is_written_is_there_and_what_raises_is_not(database: Database) -> None:
@@ -103,6 +103,45 @@ def test_what_is_missing_is_named(database: Database) -> None:
 
 def test_a_database_that_answers_is_healthy(database: Database) -> None:
     database.check()
+
+
+def test_who_waits_too_long_for_a_writer_is_told(new_url: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shopcue.database.sessions.BUSY_S", 1.0)
+    url = new_url()
+    one, other = open_database(url), open_database(url)
+    with one.write(), pytest.raises(Unavailable, match="try again later"), other.write():
+        pass
+    with other.write() as session:
+        put_shop(session, "next", "Next")
+    one.close()
+    other.close()
+
+
+def test_a_writer_inside_a_writer_is_told_and_not_left_waiting_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shopcue.database.sessions.BUSY_S", 0.1)
+    database = open_database(f"sqlite:///{tmp_path}/shopcue.db")
+    with database.write(), pytest.raises(Unavailable), database.write():
+        pass
+    database.check()
+    database.close()
+
+
+def test_a_copy_taken_while_others_write_is_whole(tmp_path: Path) -> None:
+    source = tmp_path / "shopcue.db"
+    open_database(f"sqlite:///{source}").close()
+    command = [sys.executable, "-c", WRITER, f"sqlite:///{source}", "-1"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        acknowledged = [process.stdout.readline().strip() for _ in range(20)]
+        connection = sqlite3.connect(source)
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "copy.db"),))  # as docs/state.md says
+        connection.close()
+        process.kill()
+    shops, events = shops_and_events(f"sqlite:///{tmp_path}/copy.db")
+    assert {f"shop-{number}" for number in acknowledged} <= shops
+    assert shops == events
 
 
 # ---- kill -9 ---------------------------------------------------------------------------------------------------

@@ -12,16 +12,17 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from shopcue.database.migrating import migrate
-from shopcue.errors import StateError
+from shopcue.errors import StateError, Unavailable
 
 BUSY_S = 30.0  # how long a writer waits for its turn
 _IDLE_S = 60  # a PostgreSQL client that stopped in the middle of a transaction must not hold up the others for ever
@@ -37,8 +38,7 @@ class Database:
         self._engine = engine
         self._writing = engine.execution_options(**{_WRITES: True})
         self._reading = engine.execution_options(**_read_options(engine))
-        # SQLite's own waiting is sleeping and trying again: unfair and slow among the threads of one process.
-        self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
+        self._turn = threading.Lock()
 
     @property
     def url(self) -> str:
@@ -49,33 +49,57 @@ class Database:
     def write(self) -> Iterator[Session]:
         """Give a session whose changes are kept, and synced to disk, when the block ends, and forgotten if it raises.
 
-        Waits for the writers before it. Rows stay usable after the block. Do nothing slow inside.
+        Waits for the writers before it; raises Unavailable if that takes too long. Rows stay usable after the block. Do
+        nothing slow inside, and do not write inside another writing block.
         """
-        with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
-            session.connection()  # begin now: what is read before the first change must not be stale either
+        with self._in_turn(), Session(self._writing, expire_on_commit=False) as session:
+            self._begin(session)
             yield session
+            session.commit()
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Give a session that sees the database as it is at its first query, and never waits.
 
-        Changes of rows are forgotten; statements that would write are refused.
+        Changes of rows are forgotten; statements that would write are refused. Raises Unavailable.
         """
         with Session(self._reading, expire_on_commit=False, autoflush=False) as session:
+            self._begin(session)
             yield session
             session.expunge_all()  # rows stay usable after the roll-back that ends the block
 
     def check(self) -> None:
-        """Raise StateError unless the database answers."""
-        try:
-            with self.read() as session:
-                session.execute(text("SELECT 1"))
-        except SQLAlchemyError as error:
-            raise StateError(f"the database {self.url} does not answer: {_reason(error)}") from None
+        """Raise Unavailable unless the database answers."""
+        with self.read() as session:
+            session.execute(text("SELECT 1"))
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        """Let the threads of this process write one after the other.
+
+        SQLite's own waiting is sleeping and trying again: unfair and slow among threads. PostgreSQL has a queue.
+        """
+        if self._engine.dialect.name != "sqlite":
+            yield
+            return
+        if not self._turn.acquire(timeout=BUSY_S):
+            raise Unavailable(f"others were writing to the database for {BUSY_S:g} s; try again later")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _begin(self, session: Session) -> None:
+        """Begin now: what is read before the first change must not be stale either."""
+        try:
+            session.connection()
+        except (OperationalError, PoolTimeout) as error:
+            # The reason may name places of this machine: it is for the log, through the cause, not for strangers.
+            raise Unavailable("the database does not answer; try again later") from error
 
 
 def open_database(url: str) -> Database:

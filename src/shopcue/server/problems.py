@@ -14,13 +14,13 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from shopcue.errors import Conflict, Missing, ShopcueError
+from shopcue.errors import Conflict, Missing, ShopcueError, Unavailable
 from shopcue.exports import one_line
 from shopcue.server.schemas import Failure
 
 _log = logging.getLogger(__name__)
 _MOST_TEXT = 500
-_STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409}
+_STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409, Unavailable: 503}
 
 
 class Refused(ShopcueError):
