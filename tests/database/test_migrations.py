@@ -11,6 +11,7 @@ pytest.importorskip("alembic")
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
@@ -28,7 +29,9 @@ from sqlalchemy import (
 
 from shopcue.database import open_database
 from shopcue.database.migrating import alembic_config, latest_revision, migrate
+from shopcue.database.shops import delete_shop, put_shop
 from shopcue.database.tables import Row
+from shopcue.database.uploads import add_upload, list_uploads
 
 
 @pytest.fixture
@@ -66,6 +69,27 @@ def test_what_the_first_revision_holds_is_there_after_the_last(url: str, connect
     open_database(url).close()
     assert before
     assert rows(connection, before) == before
+
+
+def test_a_table_that_is_made_anew_takes_nothing_along(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = open_database(url)
+    with database.write() as session:
+        put_shop(session, "demo", "Demo")
+        add_upload(session, "demo", "feed", "f.csv", 1)
+    database.close()
+
+    def make_anew(connection: Connection) -> None:
+        change = Operations(MigrationContext.configure(connection))
+        with change.batch_alter_table("shops", recreate="always" if url.startswith("sqlite") else "auto") as shops:
+            shops.add_column(Column("colour", Text()))
+
+    monkeypatch.setattr("shopcue.database.sessions.migrate", make_anew)
+    database = open_database(url)
+    with database.write() as session:
+        assert [upload.name for upload in list_uploads(session, "demo")] == ["f.csv"]
+        delete_shop(session, "demo")
+        assert list_uploads(session) == []
+    database.close()
 
 
 def test_the_revisions_are_one_line_that_never_goes_back(connection: Connection) -> None:
