@@ -10,9 +10,12 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import av
@@ -174,3 +177,94 @@ def rtsp_server(video: Path) -> Iterator[str]:
     port = free_port()
     with running([_SYSTEM_PYTHON, "-c", _RTSP_SERVER, str(port), str(video)], lambda: listening(port)):
         yield f"rtsp://127.0.0.1:{port}/live"
+
+
+# ---- servers of our own, for what a real one would not do ------------------------------------------------------------
+
+
+@dataclass
+class Site:
+    """A web server of this machine that answers with what it is given.
+
+    pages: path -> bytes; a callable, which writes its answer to the handler by itself. asked: the paths so far, with
+    the login that came along.
+    """
+
+    address: str
+    pages: dict[str, bytes | Callable[[BaseHTTPRequestHandler], None]]
+    asked: list[tuple[str, str]]
+
+    @property
+    def port(self) -> int:
+        return int(self.address.rpartition(":")[2])
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """Run a web server whose pages the test gives."""
+    result = Site("", {}, [])
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            result.asked.append((path, self.headers.get("Authorization", "")))
+            page = result.pages.get(path)
+            with suppress(OSError):
+                if page is None:
+                    self.send_error(404)
+                elif callable(page):
+                    page(self)
+                else:
+                    self._send(page)
+
+        def _send(self, page: bytes) -> None:
+            wanted = self.headers.get("Range", "")
+            start, _, end = wanted.removeprefix("bytes=").partition("-") if wanted else ("0", "", "")
+            part = page[int(start) : int(end) + 1 if end else None]
+            self.send_response(206 if wanted else 200)
+            self.send_header("Content-Length", str(len(part)))
+            self.send_header("Accept-Ranges", "bytes")
+            self.end_headers()
+            self.wfile.write(part)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+    result.address = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield result
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def speaker(say: Callable[[socket.socket], None]) -> Iterator[int]:
+    """Run a server of raw connections, each of which `say` answers; gives its port."""
+    door = socket.create_server(("127.0.0.1", 0))
+    taken: list[socket.socket] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection = door.accept()[0]
+                taken.append(connection)
+                threading.Thread(target=answer, args=(connection,), daemon=True).start()
+
+    def answer(connection: socket.socket) -> None:
+        with suppress(OSError):
+            say(connection)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield door.getsockname()[1]
+    finally:
+        door.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        door.close()
+        for connection in taken:
+            connection.close()

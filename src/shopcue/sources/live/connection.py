@@ -157,6 +157,7 @@ class Connection:
             if reading.sampler.pictures > pictures:
                 self._heard_s = time.monotonic()
             self._reception.packets += 1
+            self._reception.damaged += item.packet.is_corrupt
             self._reception.damaged += reading.damaged + reading.sampler.damaged - damaged
             self._reception.restarts += timeline.restarts - restarts
             damaged, restarts = reading.damaged + reading.sampler.damaged, timeline.restarts

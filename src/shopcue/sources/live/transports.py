@@ -21,7 +21,7 @@ from shopcue.sources.live.door import Door
 from shopcue.sources.live.hls import Hls
 from shopcue.sources.live.pipes import Datagrams, Program
 from shopcue.sources.live.relay import Guard, Relay
-from shopcue.sources.live.web import Body, Web, is_playlist
+from shopcue.sources.live.web import Body, File, Web, is_playlist
 
 _CONNECT_S = 5.0
 _FORMATS = "flv,live_flv,mpegts,mov,mp4,matroska,webm,aac,mp3"
@@ -150,7 +150,9 @@ class Http:
             raise MediaError(f"{self.name} answered with status {body.status}; check that it is on air")
         if is_playlist(body.peek(10)):
             return self._hls.open(body, SILENCE_S, _SOON)
-        return _of_bytes(body)
+        # The index of an MP4 may be at its end; all else is read as it comes.
+        in_parts = body.size > 0 and body.peek(12)[4:8] == b"ftyp"
+        return _of_bytes(File(self._web, body) if in_parts else body)
 
     def cut(self) -> None:
         """Let go of the network."""
@@ -277,7 +279,7 @@ class Listen:
     close = cut
 
 
-def _of_bytes(pipe: Body | Datagrams | Program, form: str | None = None) -> InputContainer:
+def _of_bytes(pipe: Body | File | Datagrams | Program, form: str | None = None) -> InputContainer:
     """Return the container of a stream of bytes."""
     return av.open(
         pipe,

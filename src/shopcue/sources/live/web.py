@@ -35,10 +35,16 @@ _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)')
 
 
 class Body:
-    """What an address answered, read as it comes. url: where it was found in the end. status: of the answer."""
+    """What an address answered, read as it comes. url: where it was found in the end. status: of the answer.
+
+    size: of the whole, where the server says so and gives any part of it, else 0.
+    """
 
     def __init__(self, url: str, connection: HTTPConnection, sock: socket.socket, response: BaseHTTPResponse) -> None:
         self.url, self.status = url, response.status
+        length = response.headers.get("Content-Length", "")
+        in_parts = response.headers.get("Accept-Ranges", "").strip().lower() == "bytes"
+        self.size = int(length[:18]) if in_parts and length.isascii() and length.isdigit() else 0
         self.closed = False
         # Kept beside its connection, which lets go of it as soon as the answer is the last one.
         self._connection, self._socket, self._response = connection, sock, response
@@ -185,6 +191,36 @@ class Web:
 
 def _place(target: Target) -> tuple[str, str, int]:
     return target.scheme, target.host, target.port
+
+
+class File:
+    """A file of the web that can be read from any place on, as an MP4 must be whose index is at its end."""
+
+    def __init__(self, web: Web, body: Body) -> None:
+        self._web, self._body, self._at = web, body, 0
+        self._size = body.size
+
+    def read(self, size: int) -> bytes:
+        """Return at least one byte and at most `size`, none at the end."""
+        chunk = self._body.read(size)
+        self._at += len(chunk)
+        return chunk
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go to a place; returns where that is."""
+        place = offset + {0: 0, 1: self._at, 2: self._size}[whence]
+        if place != self._at:
+            url = self._body.url
+            self._body.close()
+            self._body = self._web.get(url, place)
+            if self._body.status not in (200, 206):
+                raise MediaError(f"{without_secrets(url)} gives no part of itself; check that it is on air")
+            self._at = place
+        return place
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._at
 
 
 # ---- playlists -------------------------------------------------------------------------------------------------------
