@@ -232,6 +232,30 @@ def test_memory_is_bounded_in_bytes_too(database: Database) -> None:
     assert seen == list(range(1, 201))
 
 
+@pytest.mark.parametrize("kept", [5, 1000])
+def test_what_is_sent_at_once_is_bounded_whether_from_memory_or_the_database(database: Database, kept: int) -> None:
+    sizes = [100, 30_000, 40_000, 20_000, 200_000, 100, 100, 64_000, 70_000, 10] * 3
+
+    def write() -> None:
+        with database.write() as session:
+            for size in sizes:
+                add_event(session, TYPES[0], "s", "v", data={"n": 1, "filling": "x" * size})
+
+    async def follow() -> list[list[Message]]:
+        async with running(database, kept=kept) as hub, hub.follow(Scope(), 0) as slow, hub.follow(Scope()) as quick:
+            await asyncio.to_thread(write)
+            await heard(quick, len(sizes))
+            batches: list[list[Message]] = []
+            while sum(map(len, batches)) < len(sizes):
+                batches.append(await slow.next() or [])
+            return batches
+
+    batches = asyncio.run(follow())
+    assert ids([message for batch in batches for message in batch]) == list(range(1, len(sizes) + 1))
+    assert all(len(batch) == 1 or sum(len(message.sse) for message in batch) <= 64 << 10 for batch in batches)
+    assert max(map(len, batches)) > 1
+
+
 @pytest.mark.parametrize("after", [2, 99])
 def test_one_that_missed_what_is_gone_is_told_to_load_anew(database: Database, after: int) -> None:
     """An id of before the oldest event that is kept, or of another database."""

@@ -28,6 +28,8 @@ from shopcue.server.problems import TooMany
 
 _LOG = logging.getLogger(__name__)
 _BATCH: Final = 500
+_LOOK_BACK: Final = 100
+_SENT_BYTES: Final = 64 << 10
 _TROUBLE_S: Final = 1.0
 _CROWDED_S: Final = 10.0
 
@@ -147,7 +149,7 @@ class EventHub:
         public: Form,
         *,
         every_s: float = 0.05,
-        most: int = 5000,
+        most: int = 3000,
         kept: int = 1000,
         kept_bytes: int = 8 << 20,
     ) -> None:
@@ -227,16 +229,24 @@ class EventHub:
             self._wanted.clear()
 
     async def take(self, scope: Scope, position: int) -> tuple[list[Message], int]:
-        """Return messages of a scope that come next after a position, and the position after them."""
+        """Return messages of a scope that come next after a position, and the position after them.
+
+        Not more than is worth sending at once: whoever takes nothing of it must not cost much.
+        """
         recent, last = self._recent[scope.public], self._last
         if position >= recent.start:
-            return [message for message in recent.after(position) if scope.covers(message)], max(position, last)
-        events = await self._in_thread(self._looking_back, lambda: self._events(position, scope))
-        form = self._forms[scope.public]
-        messages = await self._in_thread(self._looking_back, lambda: _messages(events, form))
-        # Whatever the reader had seen is in the table for all: a short answer reaches that far at least.
-        reached = events[-1].event_id if events else position
-        return messages, reached if len(events) == _BATCH else max(reached, last, position)
+            messages = [message for message in recent.after(position) if scope.covers(message)]
+            reached = max(position, last)
+        else:
+            form = self._forms[scope.public]
+            events, messages = await self._in_thread(
+                self._looking_back, lambda: self._told(position, scope, form, _LOOK_BACK)
+            )
+            reached = events[-1].event_id if events else position
+            if len(events) < _LOOK_BACK:  # what the reader had seen is in the table for all: it reaches that far
+                reached = max(reached, last)
+        some = messages[: _worth_sending(messages)]
+        return some, reached if len(some) == len(messages) else some[-1].event_id
 
     # ---- reading
 
@@ -248,10 +258,14 @@ class EventHub:
             last = last_event_id(session)
             return session.scalar(select(func.min(Event.event_id))) or last + 1, last
 
-    def _events(self, after: int, scope: Scope) -> Sequence[Event]:
+    def _events(self, after: int, scope: Scope, limit: int) -> Sequence[Event]:
         with self._database.read() as session:
             types = None if scope.types is None else sorted(scope.types)
-            return events_after(session, after, shop=scope.shop, video_id=scope.video_id, types=types, limit=_BATCH)
+            return events_after(session, after, shop=scope.shop, video_id=scope.video_id, types=types, limit=limit)
+
+    def _told(self, after: int, scope: Scope, form: Form, limit: int) -> tuple[Sequence[Event], list[Message]]:
+        events = self._events(after, scope, limit)
+        return events, _messages(events, form)
 
     async def _read_on(self) -> bool:
         """Tell what is new; return whether there is more."""
@@ -259,7 +273,7 @@ class EventHub:
         forms = {public: self._forms[public] for public in recent}
 
         def read() -> tuple[Sequence[Event], dict[bool, list[Message]]]:
-            events = self._events(before, Scope())
+            events = self._events(before, Scope(), _BATCH)
             return events, {public: _messages(events, form) for public, form in forms.items()}
 
         events, messages = await self._in_thread(self._reading, read)
@@ -290,6 +304,16 @@ def _messages(events: Sequence[Event], form: Form) -> list[Message]:
         if message is not None:
             messages.append(message)
     return messages
+
+
+def _worth_sending(messages: Sequence[Message]) -> int:
+    """Return how many messages to send at once: one, and as many more as fit."""
+    size = 0
+    for count, message in enumerate(messages):
+        size += len(message.sse)
+        if count and size > _SENT_BYTES:
+            return count
+    return len(messages)
 
 
 class Follower:
