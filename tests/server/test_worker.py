@@ -26,7 +26,7 @@ from shopcue.database.tables import Job
 from shopcue.errors import FeedError
 from shopcue.server.settings import ServerSettings
 from shopcue.server.work.place import Outcome, Place, Update
-from shopcue.server.worker import Work, Worker
+from shopcue.server.worker import Work, Worker, alone
 
 SHOP = "corner"
 
@@ -308,6 +308,35 @@ def test_progress_is_told_twice_a_second_however_often_it_changes(place: Place, 
     assert steps == sorted(steps)
     assert told[-1]["state"] == "done"
     assert {data["job_id"] for data in told} == {job_id}
+
+
+# ---- streams -----------------------------------------------------------------------------------------------------
+
+
+def test_one_worker_alone_follows_the_streams(tmp_path: Path) -> None:
+    inside: list[str] = []
+    leave = {name: threading.Event() for name in ("first", "second", "third")}
+
+    def follow(name: str) -> None:
+        with alone(tmp_path / "lock", leave[name]):
+            inside.append(name)
+            leave[name].wait(20)
+
+    threads = {name: threading.Thread(target=follow, args=(name,)) for name in leave}
+    threads["first"].start()
+    until(lambda: inside == ["first"])
+    threads["second"].start()
+    time.sleep(0.8)
+    assert inside == ["first"]
+    leave["first"].set()
+    until(lambda: inside == ["first", "second"])
+    threads["third"].start()
+    leave["third"].set()  # who waits for its turn leaves when told to
+    threads["third"].join(5)
+    assert not threads["third"].is_alive()
+    leave["second"].set()
+    for thread in threads.values():
+        thread.join()
 
 
 # ---- real processes ----------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import fcntl
 import logging
 import os
 import secrets
@@ -17,12 +18,13 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType, TracebackType
 from typing import Self
 
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 
 from shopcue.database import Database, jobs, open_database
 from shopcue.database.tables import Job
@@ -39,7 +41,7 @@ _log = logging.getLogger(__name__)
 LEASE_S = 15.0
 _BEAT_EVERY_S = 0.5  # so often progress is written, and a wish to cancel is heard
 _LOOK_EVERY_S = 0.5
-PATIENCE_S = 10.0  # work that does not listen for so long is ended with its process
+PATIENCE_S = 20.0  # work that does not listen for so long is ended with its process
 _LEAVE_S = 4.0
 _DATABASE_PAUSE_S = 5.0
 
@@ -194,7 +196,7 @@ class Worker:
             return self._stop(job, stopped.why)
         except ShopcueError as error:
             return self._end(job, "failed", self._without_folder(str(error)))
-        except OperationalError:
+        except (InterfaceError, OperationalError):
             raise  # nobody's fault: the lease runs out, and the job is tried again
         except Exception as error:
             _log.exception("job %s", job.job_id)
@@ -258,6 +260,22 @@ def _leave_with_server(leaving: threading.Event) -> None:
     os._exit(1)
 
 
+@contextmanager
+def alone(path: Path, leaving: threading.Event) -> Iterator[None]:
+    """Hold the lock of a file, once no other process of this machine holds it or `leaving` is set.
+
+    A stream must not be followed twice: by two servers on one folder, or by the worker of one that was just killed.
+    """
+    with path.open("ab") as file:
+        while not leaving.is_set():
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                leaving.wait(_LOOK_EVERY_S)
+        yield
+
+
 def _settings(arguments: Sequence[str] | None) -> tuple[ServerSettings, str, bool]:
     parser = argparse.ArgumentParser(prog="python -m shopcue.server.worker", description="A worker of a server.")
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the folder of the server")
@@ -295,7 +313,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if kind == STREAMS:
             from shopcue.server.work.streams import follow_streams
 
-            follow_streams(place, leaving)
+            with alone(settings.data / "streams.lock", leaving):
+                follow_streams(place, leaving)
         else:
             Worker(place, leaving).run()
     finally:
