@@ -87,17 +87,20 @@ function Shell({ session, onLeave, toasts }) {
     return () => removeEventListener("keydown", press);
   }, [route.video_id]);
   const Area = AREAS[route.area][2];
+  // Which area a video belongs to is known once it is loaded.
+  const [kind, setKind] = useState("recording");
+  const area = route.video_id && kind === "stream" ? "streams" : route.area;
   const common = { shop, route, session, can, toasts, uploads, bus, shops, info, shopInfo: info, onShops: reload };
   return html`<a class="skip" href="#main">Skip to the content</a>
     <header class="top"><${Mark} href=${addressOf({ shop })} />
       ${data && html`<${ShopSwitch} shops=${shops} shop=${shop} area=${route.area} can=${can} onNew=${() => setDialog("shop")} />`}
-      ${info && html`<${Nav} shop=${shop} area=${route.area} video=${route.video_id} uploading=${uploading} />`}
+      ${info && html`<${Nav} shop=${shop} area=${area} video=${route.video_id} uploading=${uploading} />`}
       <div class="row push"><${Account} session=${session} onLeave=${onLeave} onHelp=${() => setDialog("help")} /></div></header>
     ${error && !data && html`<main class="page" id="main"><${Failure} error=${error} retry=${reload} /></main>`}
     ${!data && !error && html`<main class="page" id="main" aria-busy="true"><${Skeleton} lines=${3} height="3rem" /></main>`}
     ${data && !shops.length && html`<main class="page" id="main"><${Empty} icon="shop" title="No shop yet"><p>${can.admin ? "A shop holds products, videos and streams." : "Your token is for no shop: ask an admin for another."}</p>${can.admin && html`<div class="row"><button type="button" class="button primary" onClick=${() => setDialog("shop")}><${Icon} name="add" />New shop</button></div>`}<//></main>`}
     ${data && shops.length > 0 && shop && !info && html`<main class="page" id="main"><${Empty} icon="shop" title="There is no such shop"><p>It was deleted, or your token is not for it.</p><div class="row"><a class="button" href="/studio">Open another</a></div><//></main>`}
-    ${info && (route.video_id ? html`<${VideoView} key=${route.video_id} ...${common} videoId=${route.video_id} />` : html`<${Area} key="${shop} ${route.area}" ...${common} />`)}
+    ${info && (route.video_id ? html`<${VideoView} key=${route.video_id} ...${common} videoId=${route.video_id} onKind=${setKind} />` : html`<${Area} key="${shop} ${route.area}" ...${common} />`)}
     ${dialog === "shop" && html`<${NewShop} onClose=${() => setDialog("")} onMade=${async (made) => { go(addressOf({ shop: made, area: "catalogue" })); await reload(); }} />`}
     ${dialog === "help" && html`<${Help} onClose=${() => setDialog("")} />`}`;
 }

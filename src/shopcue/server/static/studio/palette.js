@@ -43,7 +43,7 @@ function Option({ id, product, shop, active, onPick, onHover }) {
   return html`<li id=${id} class="option ${active ? "is-active" : ""}" role="option" aria-selected=${String(active)} onClick=${() => onPick(product)} onPointerMove=${onHover}>
     <${Picture} src=${product.picture ?? pictureOf(shop, product.product_id)} icon="tag" />
     <span class="queue-text"><span class="line" dir="auto">${product.title || product.product_id}</span><span class="line small muted" dir="auto">${facts || product.product_id}</span></span>
-    ${product.likeness !== undefined && html`<span class="num small muted">${percent(Math.max(0, product.likeness))}</span>`}</li>`;
+    ${product.likeness >= 0.01 && html`<span class="num small muted">${percent(product.likeness)}</span>`}</li>`;
 }
 
 /** title: what the choice is for; likely: products to offer first; frame_s: the moment on the screen; onPick(product). */

@@ -7,18 +7,20 @@ import { Icon, Tool, useSettled } from "../js/ui.js";
 import { learnFrames } from "./media.js";
 
 const POSTER_MS = 10000;
+const LIVE_DELAY_S = 4; // nearer to the edge a player has nothing left to load
 
 const isHls = (url) => /\.m3u8($|\?)/i.test(url);
 
-/** Play `url` in the element: plainly, or through hls.js where it is HLS and the browser has none of its own. */
+/** Play `url` in the element: plainly, or where it is HLS through hls.js, which says where the live edge is. */
 async function load(element, url, frames, fail) {
-  if (!isHls(url)) frames.known = learnFrames(url, frames);
-  if (!isHls(url) || element.canPlayType("application/vnd.apple.mpegurl")) {
-    element.src = url;
-    return () => { element.removeAttribute("src"); element.load(); };
-  }
+  const plain = () => { element.src = url; return () => { element.removeAttribute("src"); element.load(); }; };
+  if (!isHls(url)) { frames.known = learnFrames(url, frames); return plain(); }
   const { default: Hls } = await import("../vendor/hls.light.js");
-  if (!Hls.isSupported()) { fail(); return () => {}; }
+  if (!Hls.isSupported()) {
+    if (element.canPlayType("application/vnd.apple.mpegurl")) return plain();
+    fail();
+    return () => {};
+  }
   const hls = new Hls({ enableWorker: false });
   hls.on(Hls.Events.ERROR, (_, data) => { if (data.fatal) { hls.destroy(); fail(); } });
   hls.loadSource(url);
@@ -44,7 +46,7 @@ function Poster({ video }) {
     const timer = setInterval(() => setAt(Date.now()), POSTER_MS);
     return () => clearInterval(timer);
   }, [live]);
-  if (!video.poster) return html`<p class="stage-none"><${Icon} name="live" />${live ? "Shopcue is watching. Name an address for viewers to see the stream here." : "There is no picture of this stream yet."}</p>`;
+  if (!video.poster) return html`<p class="stage-none"><${Icon} name="live" />${live && video.playback_url ? "Shopcue is watching, but the address for viewers cannot be played here." : live ? "Shopcue is watching. With an address for viewers the stream would be seen here." : "The stream is not on."}</p>`;
   return html`<img class="still" alt="" src=${at ? `${video.poster}?at=${at}` : video.poster} />`;
 }
 
@@ -63,7 +65,7 @@ function EvidenceBox({ focus, video, media }) {
     <rect class="halo" x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /><rect x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /></svg>`;
 }
 
-function Transport({ media, duration, onStep, playable }) {
+function Transport({ media, duration, live, onStep, playable }) {
   const [, draw] = useState(0);
   const time = useRef(null);
   useEffect(() => {
@@ -83,6 +85,7 @@ function Transport({ media, duration, onStep, playable }) {
     <${Tool} icon="next" label="One frame on" keys="." onClick=${() => media.step(1)} />
     <${Tool} icon="end" label="Next focus" keys="j" class="flip" onClick=${() => onStep(1)} />
     <span class="num stage-time"><span ref=${time}></span> <span class="muted">/ ${clock(duration)}</span></span>
+    ${live && playable && html`<button type="button" class="button small go-live" title="To the newest moment" onClick=${() => { media.seek(duration - LIVE_DELAY_S); media.element.play().catch(() => {}); }}><${Icon} name="live" />Live</button>`}
     <label class="rate push"><span class="unseen">Speed</span>
       <select class="input" disabled=${!playable} value=${String(element?.playbackRate ?? 1)} onChange=${(event) => { if (element) element.playbackRate = Number(event.target.value); }}>
         ${[0.25, 0.5, 1, 1.5, 2, 4].map((rate) => html`<option value=${String(rate)}>${rate}×</option>`)}
@@ -119,6 +122,6 @@ export function Stage({ video, media, focus, duration, onStep, children }) {
       <${EvidenceBox} focus=${focus} video=${video} media=${media} />
       ${children}
     </div>
-    <${Transport} media=${media} duration=${duration} onStep=${onStep} playable=${playable} />
+    <${Transport} media=${media} duration=${duration} live=${video.state === "live"} onStep=${onStep} playable=${playable} />
   </div>`;
 }

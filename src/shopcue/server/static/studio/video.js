@@ -150,7 +150,7 @@ function Waiting({ video, job, writable, onRetry }) {
   return null;
 }
 
-export function VideoView({ shop, videoId, session, toasts, can }) {
+export function VideoView({ shop, videoId, toasts, can, onKind }) {
   const phone = useMedia("(max-width: 60rem)");
   const media = useMemo(() => new Media(), [videoId]);
   const control = useRef(null);
@@ -197,6 +197,7 @@ export function VideoView({ shop, videoId, session, toasts, can }) {
     if (Number.isFinite(time)) media.seek(time);
   }, [focuses, video]);
 
+  useEffect(() => { if (video) onKind(video.kind); }, [video?.kind]);
   useEffect(() => { if (video) document.title = `${video.title} – Shopcue Studio`; }, [video?.title]);
   const change = async (values) => { try { setData({ ...video, ...(await patch(path("/api/videos/{}", videoId), values)) }); } catch (failure) { toasts.fail(failure); } };
   const matchAgain = async (replace = false) => {
