@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import (
     JSON,
     Boolean,
+    Column,
     Connection,
     MetaData,
     Numeric,
