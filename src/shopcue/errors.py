@@ -29,6 +29,10 @@ class StoreError(ShopcueError):
     """A catalogue store cannot be opened, read or written, or holds no such shop."""
 
 
+class StoreUnavailable(StoreError):
+    """A store does not answer, or holds what cannot be read."""
+
+
 class SubtitleError(ShopcueError):
     """A VTT or SRT file cannot be read."""
 

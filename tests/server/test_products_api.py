@@ -8,10 +8,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from server.catalogue import embedded, stock
-from server.conftest import OTHER, SHOP
+from server.conftest import OTHER, SHOP, serving
 from shopcue.database import Database, events, focuses, videos
 from shopcue.records import Evidence, Focus, Product
 from shopcue.server.services import Services
+from shopcue.server.settings import ServerSettings
 
 HOSTILE = "a/b c?d=1#é/../<script>alert(1)</script>"
 """An id that a router, a browser and a page could all misread."""
@@ -165,3 +166,18 @@ def test_shops_are_kept_apart(
     assert [p["title"] for p in stranger.get(f"/api/shops/{OTHER}/products").json()["products"]] == ["Rival coat"]
     assert seller.post(f"{place}/delete", json={"product_ids": ["p1"]}).json() == {"deleted": 1}
     assert stranger.get(f"/api/shops/{OTHER}/products/p1").status_code == 200
+
+
+def test_a_store_that_cannot_be_read_is_no_fault_of_the_asker(
+    settings: ServerSettings, stocked: Services, viewer: TestClient
+) -> None:
+    fresh = Services(settings, stocked.database)  # which has nothing of the store in its memory
+    for file in (settings.data / "store").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"no longer what it was")
+    with serving(fresh) as client:
+        answer = client.get(f"/api/shops/{SHOP}/products", headers=viewer.headers)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert str(settings.data) not in answer.text
+        assert client.get("/healthz").json()["store"] == "does not answer"

@@ -21,7 +21,7 @@ import pyarrow as pa
 from lancedb.index import FTS, Bitmap, BTree
 
 from shopcue.catalog.feeds import shown
-from shopcue.errors import StoreError
+from shopcue.errors import StoreError, StoreUnavailable
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -177,7 +177,7 @@ class Shelves:
             yield
         except (OSError, RuntimeError, ValueError) as error:
             reason = shown(str(error).partition("\n")[0], 300)
-            raise StoreError(
+            raise StoreUnavailable(
                 f"the store {shown(self.uri)} cannot be used: {reason}; check its address and rights"
             ) from error
 

@@ -11,16 +11,15 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from shopcue.errors import Conflict, Missing, ShopcueError, Unavailable
+from shopcue.errors import Conflict, Missing, ShopcueError, StoreUnavailable, Unavailable
 from shopcue.exports import one_line
 from shopcue.server.schemas import Failure
 
 _log = logging.getLogger(__name__)
 _MOST_TEXT = 500
-_STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409, Unavailable: 503}
+_STATUS: dict[type[Exception], int] = {Missing: 404, Conflict: 409, Unavailable: 503, StoreUnavailable: 503}
 
 
 class Refused(ShopcueError):
@@ -98,7 +97,6 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(ShopcueError, _answer_refusal)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(HTTPException, _answer_http)
-    app.add_exception_handler(OperationalError, _answer_busy)
     app.add_exception_handler(Exception, _answer_fault)
 
 
@@ -109,10 +107,14 @@ def problem(status: int, error: str, headers: Mapping[str, str] | None = None, *
     return JSONResponse({"error": short, **more}, status, dict(headers or {}))
 
 
-async def _answer_refusal(_: Request, error: Exception) -> JSONResponse:
+async def _answer_refusal(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, Refused):
         return problem(error.status, str(error), error.headers, **error.more)
-    return problem(status_of(error), str(error))
+    status = status_of(error)
+    if status == 503:  # whoever asks need not know where what is
+        _log.error("%s %s: %s", request.method, request.url.path, error)
+        return problem(status, "the server's memory does not answer now; try again later", {"Retry-After": "5"})
+    return problem(status, str(error))
 
 
 def status_of(error: Exception) -> int:
@@ -139,11 +141,6 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
         413: "the request has more bytes than one may have; send a file as an upload, in chunks",
     }
     return problem(error.status_code, lines.get(error.status_code, str(error.detail)), error.headers)
-
-
-async def _answer_busy(request: Request, error: Exception) -> JSONResponse:
-    _log.error("%s %s: the database does not answer: %s", request.method, request.url.path, error)
-    return problem(503, "the database does not answer now; try again in a few seconds", {"Retry-After": "5"})
 
 
 async def _answer_fault(request: Request, error: Exception) -> JSONResponse:
