@@ -173,6 +173,17 @@ def test_guesses_of_others_do_not_shut_out_who_was_in(connect: Connect, tokens: 
     assert connect(tokens.viewer).get("/api/shops").status_code == 429
 
 
+def test_browsers_that_still_send_an_ended_token_shut_nobody_out(
+    connect: Connect, tokens: Tokens, database: Database
+) -> None:
+    client = connect(tokens.viewer)
+    assert client.get("/api/shops").status_code == 200
+    with database.write() as session:
+        revoke_token(session, tokens.viewer.split("_")[1])
+    assert {client.get("/api/shops").status_code for _ in range(50)} == {401}
+    assert connect(tokens.seller).get("/api/shops").status_code == 200
+
+
 def test_one_token_is_not_guessed_from_many_addresses(connect: Connect, tokens: Tokens) -> None:
     wrong = tokens.viewer[:-3] + "xyz"
     answers = [connect(wrong, client=(f"203.0.113.{n}", 1)).get("/api/shops").status_code for n in range(101)]

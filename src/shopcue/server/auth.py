@@ -59,8 +59,8 @@ class Principal:
 def check_token(parts: Services, text: str, address: str) -> Token:
     """Return the token that `text` is; raises Unauthorized, or TooMany after too many failures.
 
-    Failures count for the address that they come from and for the token that they name; a token that was good lately
-    is looked up all the same.
+    Failures count for the address that they come from and for the token that they name. A token that was good lately is
+    no guess: it is looked up whatever others did, and when it has ended, browsers that still send it shut nobody out.
     """
     named = text.split("_")[1] if text.count("_") >= 2 else ""
     keys = [(parts.addresses, address), (parts.tokens, named)] if named else [(parts.addresses, address)]
@@ -71,9 +71,8 @@ def check_token(parts: Services, text: str, address: str) -> Token:
     with parts.database.read() as session:
         token = tokens.find_token(session, text) if len(text) <= _MOST_TEXT else None
     if token is None:
-        for limit, key in keys:
+        for limit, key in () if known else keys:
             limit.fail(key[:_MOST_TEXT])
-        parts.known.drop(text)
         parts.metrics.refused_tokens.inc()
         raise Unauthorized("this token is not known, expired or revoked; ask an admin of the server for a new one")
     parts.known.add(text)

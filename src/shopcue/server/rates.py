@@ -74,11 +74,6 @@ class KnownTokens:
             while len(self._hashes) > self._most:
                 self._hashes.popitem(last=False)
 
-    def drop(self, text: str) -> None:
-        """Forget a token that is good no more."""
-        with self._lock:
-            self._hashes.pop(_digest(text), None)
-
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "replace")).digest()
