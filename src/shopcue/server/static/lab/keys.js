@@ -30,5 +30,8 @@ export function actOf(event) {
   return ACTS.get(event.shiftKey && key.startsWith("Arrow") ? `Shift+${key}` : key);
 }
 
+const shown = (keys) => keys.filter((key) => key !== "=" && key !== "_"); // the same keys without the shift
+
 export const Help = ({ onClose }) => html`<${Dialog} title="Keys" onClose=${onClose}>
-  <dl class="keys">${KEYS.map(([, keys, meaning]) => html`<div key=${meaning}><dt>${keys.filter((key) => !["=", "_"].includes(key)).map((key) => html`<kbd key=${key}>${NAMES[key] ?? key}</kbd> `)}</dt><dd>${meaning}</dd></div>`)}</dl><//>`;
+  <dl class="keys">${KEYS.map(([, keys, meaning]) => html`<div key=${meaning}>
+    <dt>${shown(keys).map((key) => html`<kbd key=${key}>${NAMES[key] ?? key}</kbd> `)}</dt><dd>${meaning}</dd></div>`)}</dl><//>`;

@@ -174,13 +174,16 @@ export function Lab({ video }) {
         <${Filters} options=${options} counts=${countsOf(moment?.things ?? [], options.all)} onOptions=${setOptions} />
       </section>
       <aside class="stack">
-        <section class="card pad" aria-labelledby="candidates"><header class="row"><h2 id="candidates">Best candidates</h2><span class="num small muted push">${clock(time_s, 1)}</span></header>
+        <section class="card pad" aria-labelledby="candidates">
+          <header class="row"><h2 id="candidates">Best candidates</h2><span class="num small muted push">${clock(time_s, 1)}</span></header>
           <${Candidates} moment=${moment} shop=${video.shop} onBox=${setBox} /></section>
-        <section class="card pad" aria-labelledby="things"><h2 id="things">In this frame</h2><${Things} things=${things} near=${near} onHover=${setHovered} onChoose=${choose} /></section>
+        <section class="card pad" aria-labelledby="things"><h2 id="things">In this frame</h2>
+          <${Things} things=${things} near=${near} onHover=${setHovered} onChoose=${choose} /></section>
       </aside>
       ${found.error && html`<${Failure} error=${found.error} retry=${() => { minutes.retry(); minutes.want(page.start_s, page.end_s); }} />`}
       ${untraced && html`<p class="notice" role="status">${UNTRACED}</p>`}
-      <${Timeline} media=${media} page=${page} span_s=${span_s} onSpan=${setSpan} found=${found} focuses=${focuses} options=${options} near=${near} onHover=${setHovered} onChoose=${choose} />
+      <${Timeline} media=${media} page=${page} span_s=${span_s} onSpan=${setSpan} found=${found} focuses=${focuses} options=${options}
+        near=${near} onHover=${setHovered} onChoose=${choose} />
       <${Picks} video=${video} picks=${picks} chosen=${chosen} setChosen=${setChosen} near=${near} onHover=${setHovered} onSee=${see} />
       <section class="card pad spoken" aria-labelledby="words"><h2 id="words">Said and written</h2><${Words} words=${words} time_s=${time_s} onSeek=${acts.seek} /></section>
     </main>

@@ -13,7 +13,7 @@ export const pictureOf = (shop, productId) => path("/api/shops/{}/products/{}/pi
 const signed = (value) => (value < 0 ? `−${Math.abs(value).toFixed(1)}` : value.toFixed(1));
 
 /** The axis that holds all bars: [least, most] log odds, with 0 in it. */
-export function axisOf(candidates) {
+function axisOf(candidates) {
   const edges = candidates.flatMap((candidate) => stackOf(candidate).flatMap((part) => [part.from, part.to]));
   const [least, most] = [Math.min(0, ...edges), Math.max(0, ...edges)];
   return most - least < LEAST_SPAN ? [Math.min(least, -LEAST_SPAN / 4), Math.max(most, LEAST_SPAN * 0.75)] : [least, most];
@@ -67,8 +67,10 @@ export function Things({ things, near, onHover, onChoose }) {
     <thead><tr><th scope="col">Tracklet</th><th scope="col">Score</th>${QUALITIES.map(([name, meaning]) => html`<th scope="col" title=${meaning} key=${name}>${name}</th>`)}</tr></thead>
     <tbody>${things.map((thing, i) => html`<tr key=${thing.tracklet_id ?? `-${i}`} class=${thing.tracklet_id !== null && thing.tracklet_id === near ? "near" : ""}
         onPointerEnter=${() => onHover(thing.tracklet_id)} onPointerLeave=${() => onHover(null)}>
-      <th scope="row"><button type="button" class="name" disabled=${thing.tracklet_id === null} onClick=${() => onChoose(thing.tracklet_id)} onFocus=${() => onHover(thing.tracklet_id)} onBlur=${() => onHover(null)}>
-        <i class="dot" style=${{ background: thing.followed ? colourOf(thing.tracklet_id) : colourOf(null) }}></i>${thing.tracklet_id === null ? "–" : `#${thing.tracklet_id}`} ${thing.coarse_class}</button></th>
+      <th scope="row"><button type="button" class="name" disabled=${thing.tracklet_id === null} onClick=${() => onChoose(thing.tracklet_id)}
+          onFocus=${() => onHover(thing.tracklet_id)} onBlur=${() => onHover(null)}>
+        <i class="dot" style=${{ background: colourOf(thing.followed ? thing.tracklet_id : null) }}></i>
+        ${thing.tracklet_id === null ? "–" : `#${thing.tracklet_id}`} ${thing.coarse_class}</button></th>
       <td class="num">${shareText(thing.score)}</td>
       ${QUALITIES.map(([name]) => html`<${Meter} key=${name} value=${thing.quality[name]} label=${name} />`)}
     </tr>`)}</tbody>

@@ -9,7 +9,7 @@ import { pictureOf } from "./moment.js";
 const MOST_DROPPED = 8;
 const CANDIDATES = 3;
 
-export function cropOf(videoId, { time_s, box }, side) {
+function cropOf(videoId, { time_s, box }, side) {
   return query(path("/api/videos/{}/frame", videoId), { t: time_s, box: box.map((edge) => edge.toFixed(1)).join(","), side });
 }
 

@@ -64,7 +64,8 @@ export function Stage({ video, media, minutes, size, view, onHover, onChoose }) 
   }, [source, broken]);
   return html`<div class="picture" style=${{ aspectRatio: `${size.width} / ${size.height}`, "--ratio": size.width / size.height }}>
     ${source && !broken
-      ? html`<video ref=${element} playsinline muted preload="auto" poster=${video.poster} tabindex="-1" aria-label=${video.title} onError=${() => { setBroken(true); media.tell(); }}></video>`
+      ? html`<video ref=${element} playsinline muted preload="auto" poster=${video.poster} tabindex="-1" aria-label=${video.title}
+          onError=${() => { setBroken(true); media.tell(); }}></video>`
       : source && html`<${StillFrame} video=${video} media=${media} />`}
     <${Overlay} media=${media} minutes=${minutes} size=${size} view=${view} onHover=${onHover} onChoose=${onChoose} />
   </div>`;
@@ -118,6 +119,7 @@ export function Filters({ options, counts, onOptions }) {
       <button type="button" class="toggle" aria-pressed=${String(options[name])} onClick=${() => toggle(name)}>${text}</button>`)}
     <span class="rule" aria-hidden="true"></span>
     ${CLASSES.filter((name) => counts.get(name) || options.without.has(name)).map((name) => html`
-      <button type="button" class="toggle" key=${name} aria-pressed=${String(!options.without.has(name))} onClick=${() => leave(name)}>${name} <span class="muted">${counts.get(name) ?? 0}</span></button>`)}
+      <button type="button" class="toggle" key=${name} aria-pressed=${String(!options.without.has(name))} onClick=${() => leave(name)}>
+        ${name} <span class="muted">${counts.get(name) ?? 0}</span></button>`)}
   </div>`;
 }

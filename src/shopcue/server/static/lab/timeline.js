@@ -15,12 +15,14 @@ export function pageAt(time_s, span_s) {
 }
 
 function Tracklet({ tracklet, picks, place, near, onHover, onChoose }) {
-  const { tracklet_id: id, start_s, end_s } = tracklet;
-  return html`<button type="button" class=${`bar${tracklet.followed ? "" : " quiet"}${near === id ? " near" : ""}`} style=${{ ...place(start_s, end_s), "--c": tracklet.followed ? colourOf(id) : colourOf(null) }}
-      aria-label=${`Tracklet ${id}, ${tracklet.coarse_class}, ${clock(start_s, 1)} to ${clock(end_s, 1)}`} onPointerEnter=${() => onHover(id)} onPointerLeave=${() => onHover(null)}
-      onFocus=${() => onHover(id)} onBlur=${() => onHover(null)} onClick=${() => onChoose(id, start_s)}>
+  const { tracklet_id: id, start_s, end_s, followed, coarse_class: name } = tracklet;
+  const marks = ["bar", !followed && "quiet", near === id && "near"].filter(Boolean).join(" ");
+  const at = (time_s) => `${(100 * (time_s - start_s)) / Math.max(end_s - start_s, 0.001)}%`;
+  return html`<button type="button" class=${marks} style=${{ ...place(start_s, end_s), "--c": colourOf(followed ? id : null) }}
+      aria-label=${`Tracklet ${id}, ${name}, ${clock(start_s, 1)} to ${clock(end_s, 1)}`} onClick=${() => onChoose(id, start_s)}
+      onPointerEnter=${() => onHover(id)} onPointerLeave=${() => onHover(null)} onFocus=${() => onHover(id)} onBlur=${() => onHover(null)}>
     <span>#${id}</span>
-    ${picks.map((pick) => html`<i class="at" key=${pick.time_s} style=${{ left: `${(100 * (pick.time_s - start_s)) / Math.max(end_s - start_s, 0.001)}%` }}></i>`)}
+    ${picks.map((pick) => html`<i class="at" key=${pick.time_s} style=${{ left: at(pick.time_s) }}></i>`)}
   </button>`;
 }
 
@@ -39,14 +41,12 @@ function Best({ moments, place, onSeek }) {
   });
 }
 
-/** page: { start_s, end_s }; found: the trace of it; focuses: what was decided in the end. */
-export function Timeline({ media, page, span_s, onSpan, found, focuses, options, near, onHover, onChoose }) {
-  const [width, setWidth] = useState(600);
+/** The ruler, which takes clicks, with the playhead that runs through all lanes. */
+function Ruler({ media, page, share }) {
   const scale = useRef(null);
   const head = useRef(null);
-  const length_s = page.end_s - page.start_s;
-  const share = (time_s) => Math.min(Math.max((time_s - page.start_s) / length_s, 0), 1);
-  const place = (start_s, end_s) => ({ left: `${100 * share(start_s)}%`, width: `${100 * (share(end_s) - share(start_s))}%` });
+  const [width, setWidth] = useState(600);
+  const span = page.end_s - page.start_s;
   useEffect(() => {
     const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
     observer.observe(scale.current);
@@ -56,37 +56,45 @@ export function Timeline({ media, page, span_s, onSpan, found, focuses, options,
     const move = (time_s) => { head.current.style.left = `${100 * share(time_s)}%`; };
     move(media.time);
     return media.watch(move);
-  }, [media, page.start_s, span_s]);
-
-  const tracklets = trackletsOf(found.moments).filter((one) => (options.all || one.followed) && !options.without.has(one.coarse_class));
-  const picks = Map.groupBy ? Map.groupBy(found.picks, (pick) => pick.tracklet_id) : grouped(found.picks);
-  const rows = CLASSES.map((name) => [name, packed(tracklets.filter((one) => one.coarse_class === name), length_s / 200)]).filter(([, some]) => some.length);
-  const shown = focuses.filter((focus) => focus.end_s > page.start_s && focus.start_s < page.end_s);
+  }, [media, page.start_s, page.end_s]);
   const seek = (event) => {
     const { left, width: whole } = scale.current.getBoundingClientRect();
-    media.seek(page.start_s + (length_s * Math.min(Math.max(event.clientX - left, 0), whole)) / whole);
+    media.seek(page.start_s + (span * Math.min(Math.max(event.clientX - left, 0), whole)) / whole);
   };
-  const lane = (name, content, extra = "") => html`<div class=${`lane ${extra}`} key=${name}><span class="label">${name}</span><div class="track">${content}</div></div>`;
+  return html`<div class="lane ruler"><span class="label"></span><div class="track" ref=${scale} onClick=${seek}>
+    ${ticks({ from: page.start_s, span }, width).times.map((time_s) => html`<span class="tick num" key=${time_s} style=${{ left: `${100 * share(time_s)}%` }}>${clock(time_s)}</span>`)}
+    <b class="playhead" ref=${head}></b>
+  </div></div>`;
+}
+
+const Lane = ({ name, class: extra = "", children }) => html`<div class=${`lane ${extra}`}><span class="label">${name}</span><div class="track">${children}</div></div>`;
+const lengthText = (span_s) => (span_s < 60 ? `${span_s} s` : `${span_s / 60} min`);
+
+/** page: { start_s, end_s }; found: the trace of it; focuses: what was decided in the end. */
+export function Timeline({ media, page, span_s, onSpan, found, focuses, options, near, onHover, onChoose }) {
+  const length_s = page.end_s - page.start_s;
+  const share = (time_s) => Math.min(Math.max((time_s - page.start_s) / length_s, 0), 1);
+  const place = (start_s, end_s) => ({ left: `${100 * share(start_s)}%`, width: `${100 * (share(end_s) - share(start_s))}%` });
+  const tracklets = trackletsOf(found.moments).filter((one) => (options.all || one.followed) && !options.without.has(one.coarse_class));
+  const rows = CLASSES.flatMap((name) => packed(tracklets.filter((one) => one.coarse_class === name), length_s / 200).map((row, i) => [i ? "" : name, row]));
+  const picksOf = ({ tracklet_id: id, start_s, end_s }) => found.picks.filter((pick) => pick.tracklet_id === id && pick.time_s >= start_s && pick.time_s <= end_s);
+  const shown = focuses.filter((focus) => (focus.end_s ?? Infinity) > page.start_s && focus.start_s < page.end_s);
   return html`<section class="timeline card" aria-label="Timeline of the tracklets">
     <header class="row"><h2>Timeline</h2><span class="small muted num">${clock(page.start_s)}–${clock(page.end_s)}</span>
-      <span class="push"><${Segmented} label="Length of the timeline" value=${span_s} onChange=${onSpan} options=${SPANS_S.map((one) => [one, one < 60 ? `${one} s` : `${one / 60} min`])} /></span></header>
+      <span class="push"><${Segmented} label="Length of the timeline" value=${span_s} onChange=${onSpan} options=${SPANS_S.map((one) => [one, lengthText(one)])} /></span>
+    </header>
     <div class="lanes">
-      <div class="lane ruler"><span class="label"></span><div class="track" ref=${scale} onClick=${seek}>
-        ${ticks({ from: page.start_s, span: length_s }, width).times.map((time_s) => html`<span class="tick num" key=${time_s} style=${{ left: `${100 * share(time_s)}%` }}>${clock(time_s)}</span>`)}
-        <b class="playhead" ref=${head}></b>
-      </div></div>
-      ${lane("Focuses", shown.map((focus) => html`<button type="button" class="bar focus" key=${focus.focus_id} style=${place(focus.start_s, focus.end_s)} title=${focus.title}
-        onClick=${() => media.seek(focus.start_s)}><span dir="auto">${focus.title}</span></button>`), "thick")}
-      ${lane("Best", html`<${Best} moments=${found.moments} place=${place} onSeek=${(time_s) => media.seek(time_s)} />`, "cells")}
-      ${rows.map(([name, some]) => some.map((row, i) => lane(i ? "" : name, row.map((tracklet) => html`<${Tracklet} key=${tracklet.tracklet_id} tracklet=${tracklet} near=${near}
-        picks=${(picks.get(tracklet.tracklet_id) ?? []).filter((pick) => pick.time_s >= tracklet.start_s && pick.time_s <= tracklet.end_s)} place=${place} onHover=${onHover} onChoose=${onChoose} />`))))}
+      <${Ruler} media=${media} page=${page} share=${share} />
+      <${Lane} name="Focuses" class="thick">
+        ${shown.map((focus) => html`<button type="button" class="bar focus" key=${focus.focus_id} style=${place(focus.start_s, focus.end_s ?? page.end_s)} title=${focus.title}
+          onClick=${() => media.seek(focus.start_s)}><span dir="auto">${focus.title}</span></button>`)}
+      <//>
+      <${Lane} name="Best"><${Best} moments=${found.moments} place=${place} onSeek=${(time_s) => media.seek(time_s)} /><//>
+      ${rows.map(([name, row]) => html`<${Lane} key=${row[0].tracklet_id} name=${name}>
+        ${row.map((tracklet) => html`<${Tracklet} key=${tracklet.tracklet_id} tracklet=${tracklet} picks=${picksOf(tracklet)} place=${place}
+          near=${near} onHover=${onHover} onChoose=${onChoose} />`)}
+      <//>`)}
     </div>
     ${!rows.length && html`<p class="pad small muted" role="status">${found.waiting ? "Loading the trace…" : "Nothing is followed in this stretch."}</p>`}
   </section>`;
-}
-
-function grouped(picks) {
-  const groups = new Map();
-  for (const pick of picks) groups.set(pick.tracklet_id, [...(groups.get(pick.tracklet_id) ?? []), pick]);
-  return groups;
 }

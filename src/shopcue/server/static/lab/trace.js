@@ -7,7 +7,7 @@
 import { get, path, query } from "../js/api.js";
 import { firstNot } from "../studio/timescale.js";
 
-export const MINUTE_S = 60;
+const MINUTE_S = 60;
 const MOST_MINUTES = 20;
 const AGAIN_MS = 15000; // so long a minute of a running stream that had nothing yet is not asked for again
 const HOLDS_S = 0.75; // a moment stands for the time around it, unless the next one is nearer

@@ -19,11 +19,11 @@ function Price({ product, words }) {
   </p>`;
 }
 
-/** A link to the product in the shop; `onClick(event, product)` may prevent that it is followed. */
-function BuyLink({ product, words, onClick, children, ...rest }) {
-  const name = `${words.buy}: ${product.title} (${words.opens})`;
+/** A link to the product in the shop; `onClick(event, product)` may prevent that it is followed. named: its text is its name. */
+function BuyLink({ product, words, onClick, named = false, children, ...rest }) {
+  const name = named ? undefined : `${words.buy}: ${product.title} (${words.opens})`;
   return html`<a ...${rest} href=${product.link} target="_blank" rel="nofollow noopener" aria-label=${name}
-    onClick=${(event) => onClick(event, product)}>${children}</a>`;
+    onClick=${(event) => onClick(event, product)}>${children}${named && html`<span class="unseen">(${words.opens})</span>`}</a>`;
 }
 
 /** The card of the product on screen; it keeps its size whatever it shows. */
@@ -111,7 +111,7 @@ export function Related({ products, words, onBuy }) {
       ${products.map((product) => {
         const inside = html`<${Picture} product=${product} /><span class="title" part="title" dir="auto">${product.title}</span><${Price} product=${product} words=${words} />`;
         return html`<li key=${product.product_id} part="related-item">
-          ${product.link ? html`<${BuyLink} class="related-item" product=${product} words=${words} onClick=${onBuy}>${inside}<//>` : html`<div class="related-item">${inside}</div>`}
+          ${product.link ? html`<${BuyLink} named class="related-item" product=${product} words=${words} onClick=${onBuy}>${inside}<//>` : html`<div class="related-item">${inside}</div>`}
         </li>`;
       })}
     </ul>

@@ -14,10 +14,10 @@ function Tool({ icon, name, children, ...rest }) {
 /**
  * The bar: where the video is, what has a product, and a place to drag.
  *
- * range: [start_s, end_s] of what can be played. clock_: { time(), listen(act) -> stop }: the time is drawn past the
- * components, for it changes with every frame. focuses: in the bar's own time.
+ * range: [start_s, end_s] of what can be played, in the time of the video; where it is live, one reads how far back.
+ * ticker: { time(), listen(act) -> stop }: the time is drawn past the components, for it changes with every frame.
  */
-export function Scrub({ range, ticker, focuses, products, words, onSeek }) {
+export function Scrub({ range, live, ticker, focuses, products, words, onSeek }) {
   const bar = useRef(null);
   const [over, setOver] = useState(null);
   const dragging = useRef(false);
@@ -62,7 +62,7 @@ export function Scrub({ range, ticker, focuses, products, words, onSeek }) {
     </div>
     <i class="knob"></i>
     ${over !== null && html`<output class="tip" aria-hidden="true" style=${{ left: `${100 * share(over)}%` }}>
-      ${title && html`<b dir="auto">${title}</b>`}<span>${clock(over - start_s)}</span></output>`}
+      ${title && html`<b dir="auto">${title}</b>`}<span>${live ? `−${clock(end_s - over)}` : clock(over - start_s)}</span></output>`}
   </div>`;
 }
 
@@ -144,7 +144,7 @@ export function Share({ address, time_s, words, onClose }) {
 }
 
 /** The address of a page that begins at `time_s`. */
-export function withTime(address, time_s) {
+function withTime(address, time_s) {
   const url = new URL(address);
   url.searchParams.set("t", String(Math.floor(time_s)));
   return url.href;

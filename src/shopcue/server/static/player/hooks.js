@@ -1,5 +1,5 @@
 /** What the player's components hold on to while they live: the document, the playback, the size, the full screen. */
-import { useCallback, useEffect, useReducer, useRef, useState } from "../vendor/htm-preact.js";
+import { useCallback, useEffect, useLayoutEffect, useReducer, useRef, useState } from "../vendor/htm-preact.js";
 import { Playback } from "./playback.js";
 import { Subscription } from "./subscription.js";
 
@@ -55,7 +55,8 @@ export function usePlayback(video, watch) {
 /** The width in pixels of the element in `root`. */
 export function useWidth(root) {
   const [width, setWidth] = useState(0);
-  useEffect(() => {
+  // Before anything is painted, or the page would jump from one layout to the other.
+  useLayoutEffect(() => {
     setWidth(root.current.getBoundingClientRect().width);
     const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
     observer.observe(root.current);

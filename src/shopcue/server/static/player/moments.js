@@ -14,7 +14,7 @@ export function open(focuses) {
 export const following = (focuses, time_s) => focuses.find((focus) => focus.start_s > time_s);
 
 /** The focus that ended last before `time_s`, or undefined. */
-export function former(focuses, time_s) {
+function former(focuses, time_s) {
   const ended = focuses.filter((focus) => focus.end_s <= time_s);
   return ended.reduce((last, focus) => (!last || focus.end_s >= last.end_s ? focus : last), undefined);
 }

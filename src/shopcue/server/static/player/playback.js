@@ -11,7 +11,7 @@ const IDLE = Object.freeze({
   playing: false, started: false, waiting: false, ended: false, failed: "", muted: false, volume: 1, at_edge: true, growing: false, start_s: 0, end_s: NaN,
 });
 
-export const isPlaylist = (address) => /\.m3u8$/i.test(new URL(address).pathname);
+const isPlaylist = (address) => /\.m3u8$/i.test(new URL(address).pathname);
 
 export class Playback {
   constructor(video, { onChange, onTime }) {

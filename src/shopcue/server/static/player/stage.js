@@ -64,7 +64,7 @@ export function Stage({ view, video, words, acts, idle, wake, opened, onOpen }) 
       <div class="foot">
         ${overlay && show && html`<${Card} card=${card} products=${show.products} words=${words} onBuy=${acts.buy("card")} />`}
         ${source && !trouble && state && html`<${Controls} ...${view} words=${words} acts=${acts}>
-          ${view.range && html`<${Scrub} range=${view.range} ticker=${view.ticker} focuses=${show.focuses} products=${show.products} words=${words} onSeek=${acts.seek} />`}
+          ${view.range && html`<${Scrub} range=${view.range} live=${live} ticker=${view.ticker} focuses=${show.focuses} products=${show.products} words=${words} onSeek=${acts.seek} />`}
         <//>`}
       </div>
       ${opened === "share" && html`<${Share} address=${view.address} time_s=${live ? null : view.ticker.time()} words=${words} onClose=${close} />`}

@@ -178,7 +178,7 @@ button.moment:hover { background: var(--line); }
 .related { display: grid; gap: 10px; min-width: 0; padding-top: 8px; }
 :is([data-layout="tall"], [data-layout="stacked"]) :is(.related, .panel) { padding-inline: var(--edge); }
 .related-list { display: grid; grid-auto-flow: column; grid-auto-columns: 148px; gap: 12px; overflow-x: auto; padding: 2px var(--reach) 8px; margin: -2px calc(-1 * var(--reach)); scroll-padding-inline: var(--reach); scrollbar-width: thin; }
-.related-item { display: grid; gap: 5px; border-radius: 10px; }
+.related-item { position: relative; display: grid; gap: 5px; border-radius: 10px; }
 .related-item .picture { width: 100%; height: 148px; padding: 12px; border-radius: 10px; border: 1px solid var(--line); }
 .related-item .title { font-size: 14px; line-height: 1.3; min-height: 2.6em; }
 .related-item .price { font-size: 13.5px; font-weight: 600; }
