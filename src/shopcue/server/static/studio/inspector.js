@@ -2,7 +2,7 @@
 
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { get, path, query } from "../js/api.js";
-import { ago, clock, dateTime, host, parseClock, percent, span, webAddress } from "../js/format.js";
+import { ago, clock, count, dateTime, host, parseClock, percent, span, webAddress } from "../js/format.js";
 import { Empty, Icon, Picture, Skeleton, Tool, useLoad } from "../js/ui.js";
 import { StatusBadge } from "./queue.js";
 
@@ -55,8 +55,25 @@ function Evidence({ focus, video, shop, seek }) {
     ${focus.found ? html`<dl class="parts" aria-label="What speaks for it">
       <${Part} name="Picture" value=${evidence.visual} most=${most} /><${Part} name="Speech" value=${evidence.text} most=${most} /><${Part} name="Comments" value=${evidence.comments} most=${most} /></dl>`
       : html`<p class="muted small">Added by hand.</p>`}
-    ${evidence.utterances.length > 0 && html`<div class="said"><h4 class="eyebrow">What was said</h4>
-      ${evidence.utterances.map((one) => html`<button type="button" class="quote" onClick=${() => seek(one.start_s)}><span class="num muted">${clock(one.start_s)}</span><q dir="auto">${one.text}</q></button>`)}</div>`}`;
+`;
+}
+
+const MOST_QUOTES = 12;
+
+/** What was said and written while it was on screen; what counted as evidence stands out. */
+function Said({ focus, words, seek }) {
+  const { start_s, end_s, evidence } = focus;
+  const during = (from, to) => from < (end_s ?? Infinity) + 1 && to > start_s - 1;
+  const proof = evidence?.utterances ?? [];
+  const known = new Set(proof.map((one) => one.start_s));
+  const spoken = [...proof, ...(words?.utterances ?? []).filter((one) => !known.has(one.start_s) && during(one.start_s, one.end_s))].sort((a, b) => a.start_s - b.start_s);
+  const written = (words?.comments ?? []).filter((one) => during(one.time_s, one.time_s));
+  if (!spoken.length && !written.length) return null;
+  const quote = (time, text, name, sure) => html`<button type="button" class="quote ${sure ? "is-evidence" : ""}" title=${sure ? "This counted" : ""} onClick=${() => seek(time)}>
+    <span class="num muted">${clock(time)}</span><span>${name && html`<span class="muted" dir="auto">${name}: </span>`}<q dir="auto">${text}</q></span></button>`;
+  return html`<div class="said">
+    ${spoken.length > 0 && html`<h4 class="eyebrow">What was said</h4>${spoken.slice(0, MOST_QUOTES).map((one) => quote(one.start_s, one.text, "", known.has(one.start_s)))}`}
+    ${written.length > 0 && html`<details class="more"><summary class="small">${count(written.length, "comment")}</summary>${written.slice(0, 5 * MOST_QUOTES).map((one) => quote(one.time_s, one.text, one.user, false))}</details>`}</div>`;
 }
 
 function Alternatives({ focus, shop, writable, onReplace }) {
@@ -102,8 +119,8 @@ function About({ focus, shop }) {
       ${link && html`<a class="small" href=${link} target="_blank" rel="noopener noreferrer nofollow">View at ${host(link)} <span aria-hidden="true">↗</span></a>`}</div></div>`;
 }
 
-/** The panel; `acts` are {confirm, reject, restore, replace(product), pick, move(times), startHere, endHere, undo, seek}. */
-export function Inspector({ focus, video, shop, writable, acts }) {
+/** The panel; words: what was said and written in the video, or null; `acts` are {confirm, reject, restore, replace(product), pick, move(times), startHere, endHere, undo, seek}. */
+export function Inspector({ focus, video, shop, words, writable, acts }) {
   if (!focus) return html`<section class="inspector" aria-label="Focus"><${Empty} icon="tag" title="Choose a focus" level=${3}><p>Press <kbd>j</kbd> for the next one, <kbd>n</kbd> for the most doubtful.</p><//></section>`;
   const rejected = focus.status === "rejected";
   const fixed = !writable || rejected;
@@ -124,6 +141,7 @@ export function Inspector({ focus, video, shop, writable, acts }) {
     </div>
     ${(moved || (focus.found && focus.found.product_id !== focus.product_id)) && html`<p class="muted small num-wrap">Found as ${focus.found.product_id === focus.product_id ? "" : `${focus.found.product_id}, `}${clock(focus.found.start_s, 2)}–${focus.found.end_s === null ? "now" : clock(focus.found.end_s, 2)}</p>`}
     <${Evidence} focus=${focus} video=${video} shop=${shop} seek=${acts.seek} />
+    <${Said} focus=${focus} words=${words} seek=${acts.seek} />
     <${Alternatives} focus=${focus} shop=${shop} writable=${!fixed} onReplace=${acts.replace} />
     <div><h4 class="eyebrow">History</h4><${History} focus=${focus} writable=${writable} onUndo=${acts.undo} /></div>
   </section>`;

@@ -1,6 +1,6 @@
 /** Shopcue Studio: the seller's page. Who is signed in, which shop and which area is open, and the frame around them. */
 
-import { html, render, useCallback, useEffect, useMemo, useState } from "../vendor/htm-preact.js";
+import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { get, path, put, remove } from "../js/api.js";
 import { Dialog, Empty, Failure, Field, Icon, Mark, Menu, Skeleton, ToastList, Toasts, typing, useLoad, useTheme } from "../js/ui.js";
 import { Bus } from "./bus.js";
@@ -86,6 +86,16 @@ function Shell({ session, onLeave, toasts }) {
     addEventListener("keydown", press);
     return () => removeEventListener("keydown", press);
   }, [route.video_id]);
+  // Whoever goes on by the keyboard goes on from the new content.
+  const place = `${route.area} ${route.video_id}`;
+  const been = useRef(place);
+  useEffect(() => {
+    if (been.current === place) return;
+    been.current = place;
+    const main = document.getElementById("main");
+    if (!document.querySelector("dialog[open]")) { main?.setAttribute("tabindex", "-1"); main?.focus({ preventScroll: true }); }
+    scrollTo(0, 0);
+  }, [place]);
   const Area = AREAS[route.area][2];
   // Which area a video belongs to is known once it is loaded.
   const [kind, setKind] = useState("recording");

@@ -208,7 +208,7 @@ export class Uploads {
   async make({ shop, upload_id, then, name }) {
     if (then.make === "video") {
       const { make: _, ...values } = then;
-      return post(path("/api/shops/{}/videos", shop), { upload_id, title: name, ...values });
+      return post(path("/api/shops/{}/videos", shop), { upload_id, title: name.replace(/\.[a-z0-9]{1,5}$/i, ""), ...values });
     }
     return post(path("/api/shops/{}/imports", shop), { upload_id, delete_missing: Boolean(then.delete_missing) });
   }

@@ -160,6 +160,7 @@ export function VideoView({ shop, videoId, toasts, can, onKind }) {
   const [tab, setTab] = useState("queue");
   const writable = can.write;
   const { data: video, error, reload, setData } = useLoad((signal) => get(path("/api/videos/{}", videoId), { signal }), [videoId]);
+  const { data: words } = useLoad(async (signal) => (video?.state ? get(path("/api/videos/{}/words", videoId), { signal }) : null), [videoId, video?.state]);
   const clock = useLiveClock(video, media);
   const { review, focuses, error: focusError, online } = useReview(videoId, toasts, {
     onVideo: (data) => (data ? setData((old) => old && { ...old, ...data, job: data.job ?? old.job, focuses: data.focuses ?? old.focuses }) : reload()),
@@ -211,7 +212,7 @@ export function VideoView({ shop, videoId, toasts, can, onKind }) {
 
   const list = html`<${Queue} focuses=${focuses} queue=${queue} chosenId=${chosenId} sorting=${sorting} onSort=${setSorting} settled=${review.loaded && video.state !== "matching" && video.state !== "new"}
     onChoose=${(id) => { choose(id); }} />`;
-  const inspector = html`<${Inspector} focus=${focus} video=${video} shop=${shop} writable=${writable} acts=${{ ...acts, undo: acts.undoThis }} />`;
+  const inspector = html`<${Inspector} focus=${focus} video=${video} shop=${shop} words=${words} writable=${writable} acts=${{ ...acts, undo: acts.undoThis }} />`;
   const lanes = new Set(onLanes.map((one) => one.product_id)).size;
   return html`<main class="view" id="main" style=${{ "--lanes": Math.max(2, lanes) }}>
     <${VideoHead} video=${video} shop=${shop} can=${can} online=${online} reviewed=${focuses.some((one) => one.status !== "found" && one.status !== "open")} toasts=${toasts}

@@ -2,7 +2,7 @@
 
 import { html, useCallback, useEffect, useState } from "../vendor/htm-preact.js";
 import { get, path, post, query } from "../js/api.js";
-import { ago, clock, count, dateTime } from "../js/format.js";
+import { ago, clock, count, dateTime, host } from "../js/format.js";
 import { Dialog, Empty, Failure, Field, Icon, Picture, Progress, Segmented, Skeleton, useLoad } from "../js/ui.js";
 import { active, Again, JobLine } from "./jobs.js";
 import { addressOf } from "./router.js";
@@ -22,7 +22,7 @@ function Reviewed({ counts }) {
 /** A video as a card; the title is the link, the picture goes there too. */
 export function VideoCard({ video, shop, writable, onJob, children }) {
   const address = addressOf({ shop, video_id: video.video_id });
-  const elsewhere = video.playback_url && new URL(video.playback_url, location.href).origin !== location.origin;
+  const elsewhere = host(video.playback_url) !== "" && host(video.playback_url) !== host(location.href);
   return html`<li class="video-card card">
     <a class="poster" href=${address} tabindex="-1" aria-hidden="true" data-load=${elsewhere ? "1" : undefined}><${Picture} src=${video.poster} icon="video" />
       ${video.duration_s && html`<span class="length num">${clock(video.duration_s)}</span>`}</a>
