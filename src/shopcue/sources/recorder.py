@@ -44,6 +44,7 @@ _AUDIO = ("aac", "mp3", "mp2", "ac3", "eac3", "opus")
 _OPTIONS = {"mpegts_flags": "initial_discontinuity"}  # the counters of packets start again in every segment
 _LEAD_S = Fraction(10)  # added to all time stamps of a segment: none may fall below 0
 _REORDER_S = Fraction(1, 2)  # so much earlier a packet is decoded than shown, where its source does not say
+_LONGEST_STEP_S = 1.0  # from one picture to the next, as far as the end of a segment goes
 _LONGEST = 5  # segments without a key frame end after so many times their length
 _MAX_BYTES = 64 << 20
 _WAITING = 4
@@ -189,7 +190,7 @@ class Recorder:
                 self._finish(shown_s)
                 self._cut = _Cut(*self._streams, shown_s, self._extradata)
             if self._cut is not None:
-                self._cut.add(packet, time_s)
+                self._cut.add(packet, time_s, shown_s)
         except (av.FFmpegError, ValueError, OSError) as error:
             self._cut, self._follows = None, False
             self._fail(f"a segment cannot be put together ({type(error).__name__})")
@@ -198,7 +199,7 @@ class Recorder:
         """The connection has ended."""
         if self._cut is not None:
             with suppress(av.FFmpegError, ValueError, OSError):
-                self._finish(self._cut.last_s)
+                self._finish(self._cut.end_s)
         self._cut, self._streams, self._follows = None, None, False
 
     def close(self) -> None:
@@ -261,7 +262,7 @@ class _Cut:
     """A segment that is being put together in memory."""
 
     def __init__(self, video: VideoStream, audio: AudioStream | None, start_s: float, extradata: Any) -> None:
-        self.start_s = self.last_s = start_s
+        self.start_s = self.end_s = start_s
         self.size = 0
         self._file = io.BytesIO()
         self._container: OutputContainer = av.open(self._file, "w", format="mpegts", options=_OPTIONS)
@@ -273,9 +274,10 @@ class _Cut:
         self._video_index = video.index
         self._extradata = extradata
         self._last_dts: dict[int, int] = {}
+        self._last_s = start_s  # when the last picture was to be decoded
 
-    def add(self, packet: Packet[Any], time_s: float) -> None:
-        """Take a packet, which is to be decoded (or if that is not known, shown) at time_s of the connection."""
+    def add(self, packet: Packet[Any], time_s: float, shown_s: float) -> None:
+        """Take a packet, to be decoded (if that is known, else shown) at time_s of the connection, shown at shown_s."""
         stream = self._out.get(packet.stream_index)
         if stream is None:
             return
@@ -285,7 +287,9 @@ class _Cut:
         dts, pts = self._stamps(packet, time_s)
         copy.dts, copy.pts = dts, pts
         if packet.stream_index == self._video_index:
-            self.last_s = max(self.last_s, time_s)
+            step_s = float((packet.duration or 0) * packet.time_base) or time_s - self._last_s
+            self._last_s = time_s
+            self.end_s = max(self.end_s, shown_s + min(step_s, _LONGEST_STEP_S))
             if self._extradata is not None:
                 copy.set_sidedata(self._extradata)
                 self._extradata = None
@@ -358,7 +362,8 @@ class _Shelf:
         for segment in recording.segments:
             with suppress(OSError):
                 size = (self._folder / segment.name).stat().st_size
-                self._segments.append(replace(segment, size=size))
+                follows = segment.follows and self.next_number == segment.number
+                self._segments.append(replace(segment, follows=follows, size=size))
         listed = {segment.name for segment in self._segments}
         for path in self._folder.iterdir():
             if path.name not in listed and (_NAME.fullmatch(path.name) or path.name.endswith(".ts.part")):
