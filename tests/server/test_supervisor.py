@@ -38,7 +38,7 @@ sys.exit(7)
 """
 
 
-def until(holds: Callable[[], object], wait_s: float = 20.0) -> None:
+def until(holds: Callable[[], object], wait_s: float = 60.0) -> None:
     deadline_s = time.monotonic() + wait_s
     while not holds():
         assert time.monotonic() < deadline_s, "it did not come to pass in time"

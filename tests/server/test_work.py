@@ -29,7 +29,7 @@ from shopcue.database.events import events_after
 from shopcue.database.reviews import review_focus
 from shopcue.database.shops import put_shop
 from shopcue.database.tables import Job, Video
-from shopcue.methods import open_method
+from shopcue.methods import Method, open_method
 from shopcue.records import Utterance
 from shopcue.server.settings import ServerSettings
 from shopcue.server.work import match as matching
@@ -60,7 +60,7 @@ def drawn(tmp_path_factory: pytest.TempPathFactory) -> Drawn:
 
 
 @pytest.fixture(scope="module")
-def shelf(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shelf(drawn: Drawn, methods: dict[str, Method], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A server's folder whose shop has been imported, to be copied."""
     settings = ServerSettings(tmp_path_factory.mktemp("shelf") / "data")
     settings.make_folders()
@@ -76,12 +76,18 @@ def shelf(drawn: Drawn, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return settings.data
 
 
+@pytest.fixture(scope="module")
+def methods() -> dict[str, Method]:
+    """The networks, loaded once for all tests."""
+    return {}
+
+
 @pytest.fixture
-def place(shelf: Path, tmp_path: Path) -> Iterator[Place]:
+def place(shelf: Path, methods: dict[str, Method], tmp_path: Path) -> Iterator[Place]:
     shutil.copytree(shelf, tmp_path / "data")
     settings = ServerSettings(tmp_path / "data", allow_private=True)
     database = open_database(settings.database_url)
-    yield Place(settings, database)
+    yield Place(settings, database, methods)
     database.close()
 
 
@@ -209,7 +215,7 @@ def test_a_second_match_replaces_the_first_unless_somebody_reviewed_it(place: Pl
     assert found_in(place, video_id) == first
 
 
-def test_a_video_comes_from_an_address(place: Place, drawn: Drawn) -> None:
+def test_a_video_comes_from_an_address(place: Place, drawn: Drawn, methods: dict[str, Method]) -> None:
     with serving(drawn.show.video.parent) as address:
         url = f"{address}/{drawn.show.video.name}?token=1"
         video_id = new_video(place, url)
@@ -219,7 +225,7 @@ def test_a_video_comes_from_an_address(place: Place, drawn: Drawn) -> None:
         missing = new_video(place, f"{address}/absent.mp4")
         job = run(place, "match", {"url": f"{address}/absent.mp4"}, missing)
         assert "status 404" in job.error
-        safe = Place(ServerSettings(place.settings.data), place.database)
+        safe = Place(ServerSettings(place.settings.data), place.database, methods)
         job = run(safe, "match", {"url": url}, new_video(place, url))
         assert "not of the public web" in job.error
     assert not list(place.settings.data.glob("videos/*/*.part"))
@@ -349,7 +355,9 @@ def product_line(drawn: Drawn, address: str, product_id: str) -> dict[str, Any]:
     return {"id": product_id, "title": "Something new", "image_link": f"{address}/{row['image_link']}"}
 
 
-def test_products_and_their_pictures_come_from_addresses(place: Place, drawn: Drawn, tmp_path: Path) -> None:
+def test_products_and_their_pictures_come_from_addresses(
+    place: Place, drawn: Drawn, methods: dict[str, Method], tmp_path: Path
+) -> None:
     with serving(drawn.feed.parent) as address:
         good = product_line(drawn, address, "new-1")
         bad = product_line(drawn, f"{address}/absent", "new-2")
@@ -363,7 +371,7 @@ def test_products_and_their_pictures_come_from_addresses(place: Place, drawn: Dr
             job = run(place, "import", {"url": f"{feeds}/feed.jsonl", "delete_missing": True})
         assert job.state == "done", job.error
         assert on_shelf(place) == ["new-1"]
-        safe = Place(ServerSettings(place.settings.data), place.database)
+        safe = Place(ServerSettings(place.settings.data), place.database, methods)
         job = run(safe, "import", {"products": [product_line(drawn, address, "new-3")]})
         assert job.result == {"ok": 0, "partial": 0, "refused": 1}
 

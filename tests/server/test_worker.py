@@ -26,7 +26,7 @@ from shopcue.database.tables import Job
 from shopcue.errors import FeedError
 from shopcue.server.settings import ServerSettings
 from shopcue.server.work.place import Outcome, Place, Update
-from shopcue.server.worker import Work, Worker, alone
+from shopcue.server.worker import Work, Worker, alone, main
 
 SHOP = "corner"
 
@@ -72,7 +72,7 @@ def look(database: Database, job_id: str) -> Job:
         return jobs.get_job(session, job_id)
 
 
-def until(holds: Callable[[], object], wait_s: float = 20.0) -> float:
+def until(holds: Callable[[], object], wait_s: float = 60.0) -> float:
     began_s = time.monotonic()
     while not holds():
         assert time.monotonic() - began_s < wait_s, "it did not come to pass in time"
@@ -379,10 +379,16 @@ def test_the_process_leaves_when_told_to_or_when_its_server_is_gone(
         command = [sys.executable, "-m", "shopcue.server.worker", "--data", str(settings.data), "--kind", "jobs", *more]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    job_id = queue(database, url="http://127.0.0.1/feed.csv")
+    def ready(process: subprocess.Popen[str]) -> None:
+        assert process.stderr is not None
+        assert any("is ready" in line for line in process.stderr)
+
     with begin("--lifeline") as tied, begin() as free:
         try:
-            ended(database, job_id, "failed")  # of a private address
+            ready(tied)
+            ready(free)
+            job_id = queue(database, url="http://127.0.0.1/feed.csv")
+            ended(database, job_id, "failed")
             assert "not of the public web" in look(database, job_id).error
             assert tied.stdin is not None
             tied.stdin.close()
@@ -395,9 +401,13 @@ def test_the_process_leaves_when_told_to_or_when_its_server_is_gone(
             free.kill()
 
 
-def test_a_database_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+def test_a_database_that_cannot_be_opened_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # those of the tests stay
     (tmp_path / "shopcue.db").mkdir()
-    command = [sys.executable, "-m", "shopcue.server.worker", "--data", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert len(done.stderr.splitlines()) == 1
+    with caplog.at_level(logging.INFO):
+        assert main(["--data", str(tmp_path)]) == 2
+    (line,) = caplog.messages
+    assert "cannot be opened" in line
+    assert "\n" not in line

@@ -310,6 +310,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         place = Place(settings, database)
+        _log.info("the worker is ready")
         if kind == STREAMS:
             from shopcue.server.work.streams import follow_streams
 
