@@ -169,7 +169,7 @@ async def serving(folder: Path) -> AsyncIterator[Server]:
     finally:
         database.close()
         process.terminate()
-        process.wait(10)
+        process.wait(60)
 
 
 def stock(folder: Path, database: Database) -> str:

@@ -15,6 +15,7 @@ from shopcue.database import Database
 from shopcue.database.events import add_event, prune_events
 from shopcue.database.focuses import close_focus, put_focuses, revise_focus
 from shopcue.database.videos import change_video, get_video
+from shopcue.errors import StoreError
 from shopcue.server.services import Services
 
 PRIVATE_KEYS = {"score", "alternatives", "evidence", "doubt", "found", "version", "who", "models", "source", "error"}
@@ -270,6 +271,20 @@ def test_rejecting_undoing_and_matching_anew_are_told(
             put_focuses(session, get_video(session, video), FOUND[:1], replace_reviewed=True)
         event = told.next("focuses.put")
         assert event["data"] == {"count": 1}
+
+
+def test_an_event_is_told_also_while_the_catalogue_cannot_be_read(
+    address: str, parts: Services, database: Database, video: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise StoreError("the store is away")
+
+    stream = add_stream(parts)
+    with follow(f"{address}/api/public/videos/{stream}/events") as told:
+        monkeypatch.setattr(type(parts.store), "snapshot", fail)
+        open_focus(parts, stream, COAT)
+        product = told.next()["data"]["product"]
+    assert (product["product_id"], product["title"], product["price"]) == ("coat", COAT.title, "")
 
 
 def test_jobs_catalogues_and_other_videos_are_nobodys_business(

@@ -19,7 +19,7 @@ from shopcue.database.events import last_event_id
 from shopcue.database.focuses import focus_fields, list_focuses
 from shopcue.database.tables import Event, Focus, Video
 from shopcue.database.videos import LIVE_STATES, get_video
-from shopcue.errors import Missing
+from shopcue.errors import Missing, ShopcueError
 from shopcue.records import Product
 from shopcue.server.live import Message, event_fields
 from shopcue.server.schemas.public import PublicFocus, PublicProduct, PublicVideo
@@ -211,8 +211,11 @@ class Showcase:
         return Message.of({**event_fields(event), "data": told}, ends=ends)
 
     def _focus_news(self, event: Event) -> dict[str, Any]:
-        focus = _focus(event.data)
-        product = self._shown(event.shop, {focus.product_id: event.data.get("title", "")})[0]
+        focus, title = _focus(event.data), event.data.get("title", "")
+        try:
+            product = self._shown(event.shop, {focus.product_id: title})[0]
+        except ShopcueError:  # an event is told, also while the catalogue cannot be read
+            product = Product(focus.product_id, title, ())
         card = None if focus.status == "rejected" else product_card(str(event.video_id), product).model_dump()
         return {**focus.model_dump(), "video_id": event.video_id, "product": card}
 
