@@ -338,7 +338,7 @@ def test_an_import_brings_the_feed_and_reports_on_each_item(place: Place, drawn:
     assert on_shelf(place) == sorted(product.product_id for product in feed.products)
     with place.database.read() as session:
         (job,) = jobs.list_jobs(session, kind="import").rows
-        (changed, *_) = events_after(session, 0, types=["catalog.update"])
+        changed = events_after(session, 0, types=["catalog.update"])[-1]
     assert sorted(items_of(place, job)) == [(line.row, line.product_id, "ok") for line in feed.report]
     assert job.result == {"ok": 6, "partial": 0, "refused": 0}
     assert changed.data["products"] == 6
@@ -392,6 +392,17 @@ def test_a_hostile_feed_is_one_line(place: Place, tmp_path: Path, name: str, dat
     assert "\n" not in job.error
     assert str(tmp_path) not in job.error
     assert len(on_shelf(place)) == 6
+
+
+def test_an_import_that_changes_nothing_tells_of_it_once(place: Place, drawn: Drawn, tmp_path: Path) -> None:
+    with place.database.read() as session:
+        last = events_after(session, 0)[-1].event_id
+    version = place.store.version(SHOP)
+    job = run(place, "import", sent(place.settings, place.database, "feed", zipped(drawn, tmp_path)))
+    assert job.result == {"ok": 6, "partial": 0, "refused": 0}
+    with place.database.read() as session:
+        (told,) = events_after(session, last, types=["catalog.update"])
+    assert told.data == {"products": 6, "version": version}
 
 
 def test_a_reindex_leaves_the_shop_as_this_encoder_makes_it(place: Place, drawn: Drawn) -> None:

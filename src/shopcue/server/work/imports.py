@@ -10,19 +10,22 @@ import json
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from shopcue.catalog.archives import is_archive, unpack
 from shopcue.catalog.cache import DownloadCache, EmbeddingCache
 from shopcue.catalog.feeds import ItemReport, read_feed
 from shopcue.catalog.fetch import HttpFetcher
 from shopcue.catalog.ingest import ingest
-from shopcue.database import events, jobs, uploads
+from shopcue.database import jobs, uploads
 from shopcue.database.tables import Job
 from shopcue.server.media import write_whole
 from shopcue.server.work.arrivals import download, ending, take_upload
-from shopcue.server.work.place import Outcome, Place, Update
+from shopcue.server.work.place import Outcome, Place, Update, catalog_change
 
 _REPORT_EVERY_S = 2.0
 _REPORT_ITEMS = 500
@@ -51,8 +54,7 @@ def import_products(job: Job, place: Place, update: Update) -> Outcome:
         )
         for item in items:
             report.add(item)
-    report.flush()
-    return Outcome(dict(report.counts), tidy=lambda: shutil.rmtree(folder, ignore_errors=True))
+    return Outcome(dict(report.counts), report.finish(), lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 class Report:
@@ -62,27 +64,38 @@ class Report:
         self.counts: Counter[str] = Counter(ok=0, partial=0, refused=0)
         self._job, self._place = job, place
         self._items: list[ItemReport] = []
-        self._written_s = time.monotonic()
+        self._due_s = time.monotonic() + _REPORT_EVERY_S
         self._version = place.store.version(job.shop)
 
     def add(self, item: ItemReport) -> None:
         """Take what became of one item."""
         self.counts[item.status] += 1
         self._items.append(item)
-        if len(self._items) >= _REPORT_ITEMS or time.monotonic() - self._written_s > _REPORT_EVERY_S:
-            self.flush()
+        due = time.monotonic() > self._due_s
+        if due or len(self._items) >= _REPORT_ITEMS:
+            self._write(self._change() if due else None)
 
-    def flush(self) -> None:
-        """Write what was taken."""
-        store, shop = self._place.store, self._job.shop
-        version = store.version(shop)
-        changed = version != self._version
-        total = store.products(shop, limit=1).total if changed else 0
+    def finish(self) -> Callable[[Session], None]:
+        """Write what is left, and return what tells of the whole change."""
+        self._write(None)
+        return catalog_change(self._place.store, self._job.shop)
+
+    def _change(self) -> Callable[[Session], None] | None:
+        """Return what tells that the catalogue has changed since it was last told, None if it has not."""
+        began_s = time.monotonic()
+        version = self._place.store.version(self._job.shop)
+        change = None if version == self._version else catalog_change(self._place.store, self._job.shop)
+        now_s = time.monotonic()
+        # To count the products of a huge shop takes a while: that must not become a part of the import that is felt.
+        self._version, self._due_s = version, now_s + max(_REPORT_EVERY_S, 10 * (now_s - began_s))
+        return change
+
+    def _write(self, tell: Callable[[Session], None] | None) -> None:
         with self._place.database.write() as session:
             jobs.add_items(session, self._job.job_id, self._items)
-            if changed:
-                events.add_event(session, "catalog.update", shop, data={"products": total, "version": version})
-        self._items, self._version, self._written_s = [], version, time.monotonic()
+            if tell is not None:
+                tell(session)
+        self._items = []
 
 
 def _feed_file(job: Job, folder: Path, place: Place, update: Update) -> Path:

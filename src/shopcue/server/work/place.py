@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from shopcue.catalog.fetch import HttpFetcher
 from shopcue.catalog.web import Address, is_public_web
-from shopcue.database import Database
+from shopcue.database import Database, events
 from shopcue.methods import Method, open_method
 from shopcue.models.image import ImageEncoder
 from shopcue.server.settings import ServerSettings
@@ -81,3 +81,13 @@ class Place:
             permit=self.permit,
             what=kind,
         )
+
+
+def catalog_change(store: CatalogStore, shop: str) -> Callable[[Session], None]:
+    """Look at a shop's catalogue as it is now, and return what tells the pages of it in a transaction."""
+    data = {"products": store.products(shop, limit=1).total, "version": store.version(shop)}
+
+    def tell(session: Session) -> None:
+        events.add_event(session, "catalog.update", shop, data=data)
+
+    return tell
