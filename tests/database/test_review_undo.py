@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -16,6 +18,7 @@ from shopcue.database import Database
 from shopcue.database.events import events_after, last_event_id
 from shopcue.database.focuses import (
     close_focus,
+    focus_fields,
     get_focus,
     list_focuses,
     put_focuses,
@@ -198,7 +201,7 @@ class Reviewing(RuleBasedStateMachine):
                 row = get_focus(session, name)
                 assert Decided(row.product_id, row.start_s, row.end_s, row.status) == focus.now
                 assert row.version == focus.version
-                assert row.origin == (
+                assert focus_fields(row)["found"] == (
                     focus.origin and dict(zip(("product_id", "start_s", "end_s"), focus.origin, strict=True))
                 )
                 assert (row.doubt == 0) == (focus.now.status != "found")
@@ -286,7 +289,50 @@ def test_a_focus_of_a_stream_grows_except_for_what_a_person_changed(database: Da
         assert (row.product_id, row.title, row.end_s, row.is_open) == ("cup", "Cup", 14, False)
         undo_review(session, row.focus_id, *ME)
         undo_review(session, row.focus_id, *ME)
-        assert (row.product_id, row.start_s, row.end_s, row.status) == ("mug", 10, 14, "found")
+        assert (row.product_id, row.title, row.start_s, row.status) == ("vase", "The vase", 10, "found")
+
+
+SPANS = st.tuples(st.sampled_from(["mug", "cup"]), st.integers(0, 4), st.integers(5, 9))
+SEEN = st.tuples(st.just("see"), SPANS)
+WISHES = st.sampled_from(
+    [
+        ("confirm", {}),
+        ("reject", {}),
+        ("restore", {}),
+        ("replace", {"product_id": "vase", "title": "Vase"}),
+        ("replace", {"product_id": "mug", "title": "The mug"}),
+        ("move", {"start_s": 2.0}),
+        ("move", {"end_s": 7.5}),
+        ("undo", {}),
+    ]
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(steps=st.lists(SEEN | WISHES, max_size=14), ends=st.booleans())
+def test_when_all_is_undone_a_focus_is_as_if_nobody_had_touched_it(
+    database: Database, stream: Video, steps: list[tuple[str, Any]], ends: bool
+) -> None:
+    with database.write() as session:
+        touched, untouched = (save_open(session, stream, found("mug", 1, 5)) for _ in range(2))
+        for action, wish in steps:
+            if action == "see":
+                for row in (touched, untouched):
+                    save_open(session, stream, found(*wish), row.focus_id)
+            elif action == "undo":
+                with suppress(Conflict):
+                    undo_review(session, touched.focus_id, *ME)
+            else:
+                with suppress(Conflict):
+                    review_focus(session, touched.focus_id, action, *ME, **wish)
+        for row in (touched, untouched) if ends else ():
+            close_focus(session, row.focus_id)
+        with suppress(Conflict):  # that nothing is left to undo
+            while True:
+                undo_review(session, touched.focus_id, *ME)
+        own = {"focus_id", "version"}
+        fields = [{k: v for k, v in focus_fields(row).items() if k not in own} for row in (touched, untouched)]
+        assert fields[0] == fields[1]
 
 
 def test_what_a_stream_takes_back_goes_unless_a_person_has_reviewed_it(database: Database, stream: Video) -> None:

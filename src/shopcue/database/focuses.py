@@ -216,7 +216,7 @@ def focus_fields(focus: Focus) -> dict[str, Any]:
         "version": focus.version,
         "doubt": focus.doubt,
         "picture": f"/api/shops/{shop}/products/{product_id}/pictures/0",
-        "found": focus.origin,
+        "found": focus.origin and {name: focus.origin[name] for name in ("product_id", "start_s", "end_s")},
     }
 
 
@@ -310,7 +310,8 @@ def _close(row: Focus) -> None:
 
 
 def _origin(focus: records.Focus) -> Json:
-    return {"product_id": focus.product_id, "start_s": float(focus.start_s), "end_s": float(focus.end_s)}
+    span = {"start_s": float(focus.start_s), "end_s": float(focus.end_s)}
+    return {"product_id": focus.product_id, "title": focus.title, **span}
 
 
 def _evidence(evidence: records.Evidence) -> Json:

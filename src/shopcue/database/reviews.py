@@ -105,7 +105,7 @@ def undo_review(session: Session, focus_id: str, who: str, role: str) -> Focus:
     before = _state(focus)
     for name in _DECISION:
         if last.before[name] != last.after[name]:
-            setattr(focus, name, last.before[name])
+            setattr(focus, name, _before(last, name, focus.origin))
     focus.start_s = min(focus.start_s, focus.end_s)
     if focus.status in UNREVIEWED:
         focus.status = "open" if focus.is_open else "found"
@@ -198,10 +198,18 @@ def _kept_status(focus: Focus) -> str:
     return "confirmed" if as_found else "corrected"
 
 
+def _before(review: Review, name: str, origin: Json | None) -> Any:
+    """Return what a decision took away: what was found is by now what the stream has found since."""
+    value, found = review.before[name], review.before["found"]
+    if origin is None or found is None or name not in found or found[name] != value:
+        return value
+    return origin[name]
+
+
 def _state(focus: Focus) -> Json:
-    """Return what a decision is about, and where the product is best seen."""
+    """Return what a decision is about, what was found then, and where the product is best seen."""
     state: dict[str, Any] = {name: getattr(focus, name) for name in _DECISION}
-    return {**state, "frame_s": focus.evidence["frame_s"], "box": focus.evidence["box"]}
+    return {**state, "found": focus.origin, "frame_s": focus.evidence["frame_s"], "box": focus.evidence["box"]}
 
 
 def _record(session: Session, focus: Focus, action: str, before: Json, who: str, role: str) -> Review:

@@ -193,9 +193,9 @@ class JobItem(Row, kw_only=True):
 class Focus(Row, kw_only=True):
     """A product on screen from start_s to end_s, as it was found or as a person corrected it.
 
-    origin: product_id, start_s, end_s as found; None for one that a person added. is_open: the product is still on
-    screen in a live stream, also when a person has already reviewed the focus. doubt: how much it is worth a look, in
-    [0, 1].
+    origin: product_id, title, start_s, end_s as found; None for one that a person added. is_open: the product is still
+    on screen in a live stream, also when a person has already reviewed the focus. doubt: how much it is worth a look,
+    in [0, 1].
     """
 
     __tablename__ = "focuses"
