@@ -101,6 +101,20 @@ def test_a_probe_that_hangs_or_dies_is_a_refusal(tmp_path: Path, monkeypatch: py
         probe_apart(file, "x.mp4")
 
 
+def test_few_videos_are_looked_into_at_a_time(
+    seller: TestClient, parts: Services, clip: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shopcue.server.placing._PATIENCE_S", 0.05)
+    body = {"upload_id": upload(seller, clip)}
+    held = 0
+    while parts.probing.acquire(blocking=False):
+        held += 1
+    answer = seller.post(f"/api/shops/{SHOP}/videos", json=body)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    parts.probing.release(held)
+    assert seller.post(f"/api/shops/{SHOP}/videos", json=body).status_code == 201
+
+
 def test_an_upload_has_to_be_complete_of_its_kind_and_ours(
     seller: TestClient, stranger: TestClient, clip: bytes, database: Database
 ) -> None:

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from shopcue.database import uploads
 from shopcue.database.tables import Upload
 from shopcue.server.probing import probe_apart
+from shopcue.server.problems import TooMany
 from shopcue.server.receiving import sync_folder
 from shopcue.server.services import Services
 
@@ -28,6 +29,7 @@ MEDIA_TYPES = {
 }
 """What a media file may be called by its ending; anything else is called .mp4, and told by what is in it."""
 
+_PATIENCE_S = 20.0
 _PLAIN = re.compile(r"[^\w .,()&+'-]+")
 
 
@@ -44,10 +46,18 @@ def title_of(name: str) -> str:
 
 
 def look_into(parts: Services, shop: str, upload_id: str) -> tuple[Upload, dict[str, float]]:
-    """Return a complete upload with what it holds as a video; raises Missing, Conflict or MediaError."""
+    """Return a complete upload with what it holds as a video.
+
+    Raises Missing, Conflict or MediaError, and TooMany while several others are looked into.
+    """
     with parts.database.read() as session:  # which forgets that it was used: only to know that it may be
         upload = uploads.use_upload(session, upload_id, shop, "video")
-    return upload, probe_apart(parts.settings.upload_file(upload_id), upload.name)
+    if not parts.probing.acquire(timeout=_PATIENCE_S):
+        raise TooMany("several videos are being looked into already; try again in a moment", _PATIENCE_S)
+    try:
+        return upload, probe_apart(parts.settings.upload_file(upload_id), upload.name)
+    finally:
+        parts.probing.release()
 
 
 def place_media(parts: Services, upload: Upload, video_id: str) -> None:

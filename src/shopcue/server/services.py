@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from anyio import CapacityLimiter
 from starlette.requests import HTTPConnection
 
 from shopcue.database import Database, open_database
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_MOST_DECODING = 8
+_MOST_PROBED = 4
+
 
 def _nobody() -> int:
     return 0
@@ -33,6 +37,7 @@ class Services:
 
     alive: says how many workers are alive. addresses, tokens: count the failures to sign in, by where they come from
     and by which token they name; known: tokens that were good lately.
+    probing: lets so many videos be looked into at a time.
     """
 
     settings: ServerSettings
@@ -42,7 +47,13 @@ class Services:
     addresses: FailureLimit = field(default_factory=lambda: FailureLimit(20, 300.0))
     tokens: FailureLimit = field(default_factory=lambda: FailureLimit(100, 300.0))
     known: KnownTokens = field(default_factory=KnownTokens)
+    probing: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(_MOST_PROBED))
     _opening: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def decoding(self) -> CapacityLimiter:
+        """How many requests may wait for a picture of a video at a time."""
+        return CapacityLimiter(_MOST_DECODING)
 
     @cached_property
     def frames(self) -> FrameCache:

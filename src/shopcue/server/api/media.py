@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Query
 from fastapi.responses import FileResponse, Response
+from starlette.concurrency import run_in_threadpool
 
 from shopcue.errors import Missing
 from shopcue.server.auth import Parts, Principal, SignedIn, readable_video
@@ -44,7 +46,7 @@ def poster(video_id: Identity, who: SignedIn, parts: Parts) -> FileResponse:
 
 
 @router.get("/frame", response_class=Response, responses=READS | _JPEG | refusals(400))
-def frame(
+async def frame(
     video_id: Identity,
     who: SignedIn,
     parts: Parts,
@@ -54,7 +56,9 @@ def frame(
 ) -> Response:
     """Give what a recording shows at a moment, or the part of it in a box."""
     edges = None if box is None else _edges(box)
-    picture = parts.frames.frame_jpeg(_media_file(parts, who, video_id), t, edges, side)
+    path = await run_in_threadpool(_media_file, parts, who, video_id)
+    # In threads of their own: a page full of frames must not keep all others waiting.
+    picture = await to_thread.run_sync(parts.frames.frame_jpeg, path, t, edges, side, limiter=parts.decoding)
     return Response(picture, media_type="image/jpeg", headers=_KEPT)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
@@ -121,14 +120,18 @@ def delete(shop: ShopName, product_id: ProductName, who: SignedIn, parts: Parts)
 
 def picture_answer(parts: Services, shop: str, product_id: str, position: int, if_none_match: str) -> Response:
     """Return the answer that gives a picture of a product, or says that the asker has it; raises Missing."""
-    if not 0 <= position < len(_product(parts, shop, product_id).images):
-        raise Missing(f"the product {product_id!r} has no picture {position}")
-    data = parts.store.picture(shop, product_id, position)
-    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    snapshot = parts.store.snapshot(shop)
+    place = snapshot.index.get(product_id)
+    if place is None:
+        raise _missing(shop, product_id)
+    row = int(snapshot.starts[place]) + position
+    if row >= len(snapshot.owner) or snapshot.owner[row] != place:
+        raise Missing(f"the product {product_id[:100]!r} has no picture {position}")
+    tag = f'"{int(snapshot.stamps[row]):x}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
     if tag in if_none_match:
         return Response(status_code=304, headers=headers)
-    return Response(data, media_type="image/jpeg", headers=headers)
+    return Response(parts.store.picture(shop, product_id, position), media_type="image/jpeg", headers=headers)
 
 
 def _product(parts: Services, shop: str, product_id: str) -> records.Product:
