@@ -22,6 +22,8 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -32,16 +34,16 @@ from shopcue.records import Floats, Product
 SHOP, FINGERPRINT = "bench", "random"
 PICTURE_BYTES = 18_000
 CHANGES = 7
-KINDS = tuple(
-    "dress coat shirt shoe boot bag cup mug lamp chair table tea coffee biscuit oil soap towel pen book toy".split()
+# Kinds, kinds in Chinese, words in Chinese, colours.
+KINDS, KINDS_ZH, WORDS_ZH, COLOURS = (
+    line.split()
+    for line in (
+        "dress coat shirt shoe boot bag cup mug lamp chair table tea coffee biscuit oil soap towel pen book toy",
+        "连衣裙 大衣 衬衫 皮鞋 靴子 背包 茶杯 台灯 椅子 桌子 茶叶 咖啡 饼干 橄榄油 香皂 毛巾 钢笔 图书 玩具 牛奶",
+        "红色 蓝色 夏季 新款 女装 男士 保温 显瘦 气质 长袖 短袖 纯棉 收纳 便携 儿童 家用 经典 复古 简约 高端",
+        "red blue green black white grey pink brown beige navy",
+    )
 )
-KINDS_ZH = tuple(
-    "连衣裙 大衣 衬衫 皮鞋 靴子 背包 茶杯 台灯 椅子 桌子 茶叶 咖啡 饼干 橄榄油 香皂 毛巾 钢笔 图书 玩具 牛奶".split()
-)
-WORDS_ZH = tuple(
-    "红色 蓝色 夏季 新款 女装 男士 保温 显瘦 气质 长袖 短袖 纯棉 收纳 便携 儿童 家用 经典 复古 简约 高端".split()
-)
-COLOURS = tuple("red blue green black white grey pink brown beige navy".split())
 
 
 def main() -> None:
@@ -117,7 +119,7 @@ def questions(
     def chinese() -> str:
         return f"{rng.choice(WORDS_ZH)}{rng.choice(KINDS_ZH)}"
 
-    def few() -> dict[str, str]:
+    def few() -> dict[str, Any]:
         return {"category": category(), "brand": brand(), "availability": "in stock"}
 
     middle = store.products(SHOP, limit=1000).next
@@ -209,7 +211,7 @@ class Onlooker:
 
 def fill(store: CatalogStore, rng: np.random.Generator, words: Sequence[str], count: int, dim: int) -> list[float]:
     seconds = []
-    for start in range(0, count, 5_000):
+    for start in range(store.products(SHOP, limit=1).total // 5_000 * 5_000, count, 5_000):
         items = make_items(rng, words, range(start, min(count, start + 5_000)), dim)
         seconds.append(timed(partial(store.upsert, SHOP, items, FINGERPRINT)))
     store.optimize(SHOP)
@@ -217,28 +219,28 @@ def fill(store: CatalogStore, rng: np.random.Generator, words: Sequence[str], co
 
 
 def make_items(rng: np.random.Generator, words: Sequence[str], numbers: range, dim: int) -> list[Embedded]:
-    vectors = unit(rng, dim, len(numbers))
-    return [make_item(rng, words, number, vector) for number, vector in zip(numbers, vectors, strict=True)]
+    vectors, draw = unit(rng, dim, len(numbers)), Random(int(rng.integers(1 << 32)))
+    return [make_item(draw, words, number, vector) for number, vector in zip(numbers, vectors, strict=True)]
 
 
-def make_item(rng: np.random.Generator, words: Sequence[str], number: int, vector: Floats) -> Embedded:
-    kind = int(rng.integers(len(KINDS)))
+def make_item(draw: Random, words: Sequence[str], number: int, vector: Floats) -> Embedded:
+    kind = draw.randrange(len(KINDS))
     if number % 3:
-        title = f"{rng.choice(COLOURS)} {KINDS[kind]} {' '.join(rng.choice(words, 3))} {number}"
+        title = f"{draw.choice(COLOURS)} {KINDS[kind]} {' '.join(draw.sample(words, 3))} {number}"
     else:
-        title = "".join(rng.choice(WORDS_ZH, 4)) + KINDS_ZH[kind] + f" {number}"
+        title = "".join(draw.sample(WORDS_ZH, 4)) + KINDS_ZH[kind] + f" {number}"
     product = Product(
         product_id=f"p{number:06d}",
         title=title,
         images=(f"images/{number}.jpg",),
-        description=" ".join(rng.choice(words, 40)),
+        description=" ".join(draw.sample(words, 40)),
         category=f"Shop > {KINDS[kind]}" + (" > more" if number % 2 else ""),
-        price=f"{rng.integers(1, 500)}.00 USD",
+        price=f"{draw.randrange(1, 500)}.00 USD",
         link=f"https://shop.example/{number}",
-        brand=f"Brand {rng.integers(500)}",
+        brand=f"Brand {draw.randrange(500)}",
         availability="in stock" if number % 4 else "out of stock",
     )
-    return Embedded(product, vector[None], (rng.bytes(PICTURE_BYTES),), (f"1-{number:064x}",))
+    return Embedded(product, vector[None], (draw.randbytes(PICTURE_BYTES),), (f"1-{number:064x}",))
 
 
 def vocabulary(rng: np.random.Generator) -> list[str]:

@@ -510,3 +510,21 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(store: CatalogStore)
     assert len(found) == 3 * len(numbers), "a write is there as a whole or not at all"
     store.upsert("shop", [embedded("after")], FINGERPRINT)
     assert store.get("shop", "after") is not None
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_small_writes_leave_neither_many_files_nor_rows_without_an_index(
+    store: CatalogStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shopcue.catalog.store._MOST_WRITES", 8)
+    monkeypatch.setattr("shopcue.catalog.store._MOST_ROWS", 3)
+    for number in range(30):
+        store.upsert("shop", [embedded(f"{number}", f"thing {number}")], FINGERPRINT)
+    table = store._shelves.table(store.shelf("shop").name)  # type: ignore[union-attr]
+    assert table.stats().fragment_stats.num_fragments < 12
+    words = next(index for index in table.list_indices() if index.columns == ["text"])
+    assert words.num_unindexed_rows < 8
+    assert {hit.product_id for hit in store.search("shop", text="thing", k=50)} == {f"{i}" for i in range(30)}
+    assert [hit.product_id for hit in store.search("shop", text="29")] == ["29"]

@@ -112,19 +112,17 @@ class Shelves:
         def make() -> Any:
             table = self._connection.create_table(name, schema=schema, exist_ok=True)
             indexed = {column for index in table.list_indices() for column in index.columns}
-            words = FTS(base_tokenizer="whitespace", stem=True, remove_stop_words=False)
-            indices: dict[str, Any] = {
-                "text": words,
-                "product_id": BTree(),
-                **{c: Bitmap() for c in ("brand", "availability")},
-            }
-            for column in indices.keys() - indexed:
-                table.create_index(column, config=indices[column])
+            if not indexed >= _indices().keys():
+                _index(table)
             return table
 
         with self._lock:
             self._tables[name] = self.write(make)
             return self._tables[name]
+
+    def index(self, name: str) -> None:
+        """Index all rows of a table anew; unlike `optimize`, this moves no rows."""
+        self.write(_index, self.table(name))
 
     def drop_tables(self, shop: str, *, but: str = "") -> None:
         """Delete the tables of a shop and their files, left-overs of broken off work among them; all but one."""
@@ -187,3 +185,14 @@ def check_shop(shop: str) -> str:
     if not _SLUG.fullmatch(shop):
         raise StoreError(f"the shop is {shown(shop)!r}, expected up to 63 of a-z, 0-9 and hyphens, such as my-shop")
     return shop
+
+
+def _indices() -> dict[str, Any]:
+    """Return what is searched by an index, and by which: words that were cut beforehand, ids, and filters."""
+    words = FTS(base_tokenizer="whitespace", stem=True, remove_stop_words=False)
+    return {"text": words, "product_id": BTree(), "brand": Bitmap(), "availability": Bitmap()}
+
+
+def _index(table: Any) -> None:
+    for column, config in _indices().items():
+        table.create_index(column, config=config, replace=True)

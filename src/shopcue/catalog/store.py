@@ -34,8 +34,8 @@ from shopcue.records import Floats, Gallery, Product
 T = TypeVar("T")
 
 MAX_PAGE = 1_000
-_KEEP_VERSIONS = timedelta(hours=1)  # readers of an older version are given this long to end
-_MOST_WRITES, _MOST_ROWS = 64, 5_000  # between two times that a shop is optimized
+_KEEP_VERSIONS = timedelta(minutes=10)  # readers of an older version are given this long to end
+_MOST_WRITES, _MOST_ROWS = 64, 5_000  # before files are joined and rows are indexed
 _RRF = 60.0  # of reciprocal rank fusion (Cormack et al. 2009)
 
 
@@ -169,7 +169,7 @@ class CatalogStore:
             reindex(self._shelves, shelf, encoder, progress)
 
     def optimize(self, shop: str | None = None) -> None:
-        """Compact the files of a shop, or of all, bring its indices up to date, and drop versions an hour old.
+        """Compact the files of a shop, or of all, bring its indices up to date, and drop versions ten minutes old.
 
         Writes see to it from time to time.
         """
@@ -313,12 +313,19 @@ class CatalogStore:
         return None
 
     def _tidy(self, shop: str, rows: int) -> None:
-        """Optimize a shop from time to time: many small files, and rows without an index, make all reads slow."""
+        """From time to time, seldom in a large shop: index the rows that were written, and join small files.
+
+        Joining writes all rows anew, pictures and all; the work of both stays in proportion to what was written.
+        """
         writes, loose = self._loose.get(shop, (0, 0))
         self._loose[shop] = (writes + 1, loose + rows)
-        if writes + 1 >= _MOST_WRITES or loose + rows >= _MOST_ROWS:
-            with suppress(StoreError):  # the write is done; the next one tries again
+        shelf, total = self.shelf(shop), self.snapshot(shop).rows.num_rows
+        with suppress(StoreError):  # the write is done; the next one tries again
+            if writes + 1 >= max(_MOST_WRITES, total // 500):
                 self.optimize(shop)
+            elif shelf is not None and loose + rows >= max(_MOST_ROWS, total // 8):
+                self._shelves.index(shelf.name)
+                self._loose[shop] = (writes + 1, 0)
 
     def _write(self, shelf: Shelf, items: Sequence[Embedded]) -> None:
         snapshot = self.snapshot(shelf.shop)
