@@ -3,8 +3,8 @@
     python benchmarks/live.py ../lives/live-a ../lives/live-b --streams 1 4 --out runs/results/live.json
 
 Starts nginx with RTMP on loopback, pushes each live with `ffmpeg -re` at 1280x720, and watches all of them on one
-engine at two frames a second. Latency: from the arrival of the frame to the news that it made, so without the decision time
-of the decoder. Decision delay: from the true start of a focus to the time of the stream at which it was announced.
+engine at two frames a second. Latency: from the arrival of the frame to the news that it made, so without the decision
+time of the decoder. Decision delay: from the true start of a focus to the time of the stream at which it was announced.
 Needs nginx, libnginx-mod-rtmp and ffmpeg, and folders with live.mp4, catalog.csv and truth.json.
 """
 
