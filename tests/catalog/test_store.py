@@ -523,7 +523,7 @@ def test_small_writes_leave_neither_many_files_nor_rows_without_an_index(
     for number in range(30):
         store.upsert("shop", [embedded(f"{number}", f"thing {number}")], FINGERPRINT)
     table = store._shelves.table(store.shelf("shop").name)  # type: ignore[union-attr]
-    assert table.stats().fragment_stats.num_fragments < 12
+    assert table.stats()["fragment_stats"]["num_fragments"] < 12
     words = next(index for index in table.list_indices() if index.columns == ["text"])
     assert words.num_unindexed_rows < 8
     assert {hit.product_id for hit in store.search("shop", text="thing", k=50)} == {f"{i}" for i in range(30)}
