@@ -184,6 +184,7 @@ def test_parts_of_the_file_are_given(seller: TestClient, video_id: str, clip: by
     assert part.headers["content-range"] == f"bytes 100-299/{len(clip)}"
     assert seller.get(place, headers={"Range": f"bytes={len(clip)}-"}).status_code == 416
     assert seller.get(place, headers={"Range": "bytes=-10"}).content == clip[-10:]
+    assert seller.get(place, headers={"Range": "pages=1-2"}).status_code == 400
 
 
 def picture_of(answer: bytes) -> Image:
@@ -274,6 +275,16 @@ def test_a_video_is_matched_anew_but_no_review_is_dropped_unasked(
     assert refused.status_code == 409
     assert "replace" in refused.json()["error"]
     assert seller.post(place, json={"replace": True}).status_code == 202
+
+
+def test_a_video_whose_jobs_are_forgotten_is_matched_anew(seller: TestClient, database: Database) -> None:
+    url = "https://videos.example/show.mp4"
+    video_id = seller.post(f"/api/shops/{SHOP}/videos", json={"url": url}).json()["video"]["video_id"]
+    with database.write() as session:
+        session.delete(jobs.latest_jobs(session, [video_id])[video_id])
+    job = seller.post(f"/api/videos/{video_id}/match", json={}).json()["job"]
+    with database.read() as session:
+        assert jobs.get_job(session, job["job_id"]).payload["url"] == url
 
 
 def test_words_are_listed(viewer: TestClient, video_id: str, database: Database) -> None:

@@ -23,8 +23,3 @@ def count_streams(session: Session) -> dict[str, int]:
 def count_shops(session: Session) -> int:
     """Return how many shops there are."""
     return int(session.scalar(select(func.count()).select_from(Shop)) or 0)
-
-
-def oldest_queued_at(session: Session) -> float | None:
-    """Return since when, in unix seconds, the job that waits longest has been waiting."""
-    return session.scalar(select(func.min(Job.queued_at)).where(Job.state == "queued"))

@@ -10,7 +10,8 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from shopcue.database.events import last_event_id
-from shopcue.server.counts import count_jobs, count_shops, count_streams, oldest_queued_at
+from shopcue.database.jobs import queued_since
+from shopcue.server.counts import count_jobs, count_shops, count_streams
 from shopcue.server.services import Services
 
 
@@ -21,7 +22,7 @@ def gauges(parts: Services, followers: int) -> Iterator[Metric]:
     """
     with parts.database.read() as session:
         jobs, streams = count_jobs(session), count_streams(session)
-        shops, queued_at, event_id = count_shops(session), oldest_queued_at(session), last_event_id(session)
+        shops, queued_at, event_id = count_shops(session), queued_since(session), last_event_id(session)
     yield _by("shopcue_jobs", "Jobs.", ("kind", "state"), {key: float(count) for key, count in jobs.items()})
     yield _by("shopcue_streams", "Live streams.", ("state",), {(key,): float(n) for key, n in streams.items()})
     waited_s = 0.0 if queued_at is None else max(0.0, time.time() - queued_at)

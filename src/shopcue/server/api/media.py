@@ -27,11 +27,12 @@ _JPEG: Answers = {200: {"content": {"image/jpeg": _BINARY}, "description": "A pi
 _FILE: Answers = {
     200: {"content": {"video/*": _BINARY}, "description": "The whole file"},
     206: {"content": {"video/*": _BINARY}, "description": "The part that was asked for"},
+    400: {"content": {"text/plain": {}}, "description": "The header Range cannot be read"},
     416: {"content": {"text/plain": {}}, "description": "There is no such part"},
 }
 
 
-@router.get("/media", response_class=FileResponse, responses=READS | _FILE | refusals(400))
+@router.get("/media", response_class=FileResponse, responses=READS | _FILE)
 def media(video_id: Identity, who: SignedIn, parts: Parts) -> FileResponse:
     """Give the file of a recording, or the parts of it that the header Range names."""
     return media_answer(_media_file(parts, who, video_id))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 from sqlalchemy.orm import Session
 
 from shopcue.database import jobs, uploads, videos, words
+from shopcue.database.tables import Video as VideoRow
 from shopcue.errors import Conflict
 from shopcue.server.addresses import WEB, check_address
 from shopcue.server.auth import Parts, SignedIn, readable_shop, readable_video, writable_shop, writable_video
@@ -136,9 +138,14 @@ def match(video_id: Identity, body: NewMatch, who: SignedIn, parts: Parts) -> Jo
         if videos.count_focuses(session, [video_id])[video_id].reviewed and not body.replace:
             raise Conflict(f'the video {video_id} has reviewed focuses; send {{"replace": true}} to drop them')
         former = jobs.latest_jobs(session, [video_id]).get(video_id)
-        payload = {} if former is None else dict(former.payload)
+        payload = _source(video) if former is None else dict(former.payload)
         payload |= body.model_dump(exclude_none=True)
         return JobAnswer(job=view_job(jobs.add_job(session, "match", video.shop, payload, video_id)))
+
+
+def _source(video: VideoRow) -> dict[str, Any]:
+    """Return where a job finds a video whose former jobs are forgotten; what is here already is not looked for."""
+    return {"url": video.source} if urlsplit(video.source).scheme in WEB else {"name": video.source}
 
 
 @router.get("/api/videos/{video_id}/words", responses=READS)
