@@ -141,7 +141,7 @@ def on_air(store: str, shop: str, encoder: ImageEncoder) -> ShopOnAir:
 
 def is_store(place: str | Path) -> bool:
     """Tell whether a place is a catalogue store and no feed, by its look alone."""
-    return "://" in str(place) or Path(place, "shops.lance").is_dir()
+    return str(place).startswith(("s3://", "gs://", "az://")) or Path(place, "shops.lance").is_dir()
 
 
 def _open_shop(store: str, shop: str) -> CatalogStore:

@@ -351,6 +351,26 @@ def test_a_shop_on_air_follows_every_change(store: CatalogStore, feed: Path, mon
     assert first.gallery.catalog.products[0].title == "Scarlet"
 
 
+def test_a_shop_that_changes_all_the_time_can_be_looked_at(
+    store: CatalogStore, feed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(store, feed)
+    descriptions = CatalogStore.descriptions
+    turns = iter(range(100))
+
+    def changing(self: CatalogStore, shop: str) -> dict[str, str]:
+        store.revise("shop", "gb", {"price": f"{next(turns)} EUR"})
+        return descriptions(self, shop)
+
+    monkeypatch.setattr(CatalogStore, "descriptions", changing)
+    other = open_store(store.uri)
+    assert len(other.gallery("shop", "mean-colour", picture_bytes=0).catalog) == 3, "as it was a moment ago"
+    with pytest.raises(StoreError, match="changes faster than it can be read"):
+        other.gallery("shop", "mean-colour")
+    monkeypatch.undo()
+    assert len(other.gallery("shop", "mean-colour").pictures) == 4
+
+
 def test_a_shop_on_air_that_is_emptied_keeps_its_gallery(store: CatalogStore, feed: Path) -> None:
     bring(store, feed)
     on_air = store.on_air("shop", "mean-colour")

@@ -71,23 +71,24 @@ class Galleries:
         """
         with self._lock:
             for _ in range(_TRIES):
-                version = self._store.version(self.shop)
-                if self._gallery is not None and version == self._version:
+                if self._gallery is not None and self._store.version(self.shop) == self._version:
                     return self._gallery
-                self._read()
+                if (gallery := self._read()) is not None:
+                    return gallery
         raise StoreError(f"the shop {self.shop} changes faster than it can be read; try again when it is at rest")
 
-    def _read(self) -> None:
+    def _read(self) -> Gallery | None:
+        """Return the gallery of the shop, None if that changed again while it was read."""
         self._store.check(self.shop, self._fingerprint)
         snapshot = self._store.snapshot(self.shop, vectors=True, whole=True)
         if not len(snapshot):
             raise FeedError(f"the shop {self.shop} holds no products; import a feed: shopcue catalog import")
-        if self._gallery is None or not np.array_equal(snapshot.stamps, self._stamps):
+        gallery = self._gallery
+        if gallery is None or not np.array_equal(snapshot.stamps, self._stamps):
             gallery = self._make_gallery(snapshot)
-            if gallery is None:
-                return  # it changed again while it was read
-            self._gallery, self._stamps = gallery, snapshot.stamps
-        self._version = snapshot.version
+        if gallery is not None:
+            self._gallery, self._stamps, self._version = gallery, snapshot.stamps, snapshot.version
+        return gallery
 
     def _make_gallery(self, snapshot: Snapshot) -> Gallery | None:
         said = self._store.descriptions(self.shop)
