@@ -111,7 +111,10 @@ class Snapshot:
         if what.but:
             mask &= ~_mask(pc.is_in(products["product_id"], pa.array(list(what.but), pa.string())))
         for word in sorted(what.q.lower().split(), key=len, reverse=True):
-            left = np.flatnonzero(mask)  # of a long word few are left for the next
+            if mask.all():
+                mask = _mask(pc.match_substring(self._written, word)).copy()
+                continue
+            left = np.flatnonzero(mask)  # few, where filters or a longer word have been before
             mask[left] = _mask(pc.match_substring(self._written.take(pa.array(left)), word))
         return mask
 
