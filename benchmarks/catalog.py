@@ -5,7 +5,8 @@
 Products are drawn: English and Chinese titles of a realistic vocabulary, 40 categories in two levels, 500 brands, one
 picture each; vectors are random unit vectors and pictures noise of a thumbnail's size, since no time depends on what is
 in them. Each question is asked anew, with other words, filters or vectors, and answered by the store as the server
-asks it. Time is that of the wall; the load of the machine is printed with it.
+asks it. Times are those of the wall, with the load of the machine beside them, and of all cores together, which others
+on the machine hardly change.
 """
 
 from __future__ import annotations
@@ -30,6 +31,9 @@ import numpy as np
 from shopcue.catalog.rows import Embedded
 from shopcue.catalog.store import CatalogStore, open_store
 from shopcue.records import Floats, Product
+
+Cost = tuple[float, float]
+"""Seconds of the wall, and of all cores together."""
 
 SHOP, FINGERPRINT = "bench", "random"
 PICTURE_BYTES = 18_000
@@ -71,13 +75,14 @@ def measure(folder: str, count: int, dim: int, rounds: int) -> dict[str, object]
     store = open_store(folder)
     rows: list[dict[str, object]] = []
 
-    def tell(what: str, seconds: Sequence[float]) -> None:
-        ordered = sorted(1e3 * each for each in seconds)
-        p50, p95 = (round(ordered[min(len(ordered) - 1, int(len(ordered) * q))], 1) for q in (0.5, 0.95))
-        rows.append(
-            {"what": what, "n": len(ordered), "p50_ms": p50, "p95_ms": p95, "load": round(os.getloadavg()[0], 1)}
-        )
-        print(f"{what:<44} n {len(ordered):>4}  p50 {p50:>8.1f} ms  p95 {p95:>8.1f} ms", flush=True)
+    def tell(what: str, costs: Sequence[Cost]) -> None:
+        wall, cpu = (sorted(1e3 * cost[i] for cost in costs) for i in (0, 1))
+        last = len(costs) - 1
+        row = {"what": what, "n": len(costs), "load": round(os.getloadavg()[0], 1)}
+        row |= {"p50_ms": wall[last // 2], "p95_ms": wall[round(0.95 * last)], "cpu_p50_ms": cpu[last // 2]}
+        rows.append({key: round(value, 1) if isinstance(value, float) else value for key, value in row.items()})
+        times = "  ".join(f"{name} {row[f'{name}_ms']:>7.1f} ms" for name in ("p50", "p95", "cpu_p50"))
+        print(f"{what:<52} n {len(costs):>4}  {times}  load {row['load']}", flush=True)
 
     if store.products(SHOP, limit=1).total < count:
         tell("fill, 5,000 products a step", fill(store, rng, words, count, dim))
@@ -147,9 +152,13 @@ def questions(
 
 def changes(
     store: CatalogStore, rng: np.random.Generator, words: Sequence[str], count: int, dim: int
-) -> list[tuple[str, Sequence[float]]]:
+) -> list[tuple[str, Sequence[Cost]]]:
     """Change the shop as imports and people do, and look at it after each change."""
-    fresh, listed, searched, single, seen = list[float](), list[float](), list[float](), list[float](), list[float]()
+    fresh: list[Cost] = []
+    listed: list[Cost] = []
+    searched: list[Cost] = []
+    single: list[Cost] = []
+    seen: list[Cost] = []
     with Onlooker(store.uri) as onlooker:
         for turn in range(CHANGES):
             half = range(turn * 500, turn * 500 + 500)
@@ -209,7 +218,7 @@ class Onlooker:
 # ---- what is asked with ----------------------------------------------------------------------------------------------
 
 
-def fill(store: CatalogStore, rng: np.random.Generator, words: Sequence[str], count: int, dim: int) -> list[float]:
+def fill(store: CatalogStore, rng: np.random.Generator, words: Sequence[str], count: int, dim: int) -> list[Cost]:
     seconds = []
     for start in range(store.products(SHOP, limit=1).total // 5_000 * 5_000, count, 5_000):
         items = make_items(rng, words, range(start, min(count, start + 5_000)), dim)
@@ -259,10 +268,10 @@ def ask(store: CatalogStore, **what: object) -> None:
     store.search(SHOP, fingerprint=FINGERPRINT, k=20, **what)  # type: ignore[arg-type]
 
 
-def timed(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+def timed(work: Callable[[], object]) -> Cost:
+    wall, cpu = time.perf_counter(), time.process_time()
     work()
-    return time.perf_counter() - begun
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 if __name__ == "__main__":

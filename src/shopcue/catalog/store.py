@@ -336,12 +336,14 @@ class CatalogStore:
         places = [int(taken[known[each]]) if each in known else end + i for i, each in enumerate(ids)]
         rows = to_table(items, places, shelf.dim)
         merge = (
-            self._shelves.table(shelf.name)
-            .merge_insert(KEY)
-            .when_matched_update_all()
-            .when_not_matched_insert_all()
-            .when_not_matched_by_source_delete(col("product_id").isin(ids))  # the pictures that a product has no more
+            self._shelves.table(shelf.name).merge_insert(KEY).when_matched_update_all().when_not_matched_insert_all()
         )
+        pictures = np.diff(snapshot.starts, append=snapshot.rows.num_rows)
+        if any(
+            each in known and pictures[known[each]] > len(item.vectors) for each, item in zip(ids, items, strict=True)
+        ):
+            # Their last pictures go in the same step. It reads the whole table, so that only who needs it pays for it.
+            merge = merge.when_not_matched_by_source_delete(col("product_id").isin(ids))
         self._shelves.write(merge.execute, rows)
 
     def _ask(self, shop: str, question: Callable[[Any], Sequence[T]]) -> Sequence[T]:
