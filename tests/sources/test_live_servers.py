@@ -21,7 +21,7 @@ from shopcue.sources.recorder import PLAYLIST, Recorder, read_recording
 from sources.servers import FPS, Nginx, free_port, kill, needs, pushed, rtsp_server, write_numbered
 
 RATE_HZ = 2.0
-WATCH_S = 5.0
+WATCH_S = 4.5
 
 
 @dataclass
@@ -184,9 +184,9 @@ def test_a_publisher_who_comes_back_goes_on_where_the_clock_is(tmp_path: Path) -
     with nginx.up(), ExitStack() as publishers:
         first = publishers.enter_context(pushed(video, nginx.rtmp("key"), "flv"))
         watched: list[Watched] = []
-        thread = threading.Thread(target=lambda: watched.append(watch(source, 10.0, recorder)))
+        thread = threading.Thread(target=lambda: watched.append(watch(source, 8.0, recorder)))
         thread.start()
-        time.sleep(3.5)
+        time.sleep(2.5)
         kill(first)
         time.sleep(2.0)
         publishers.enter_context(pushed(video, nginx.rtmp("key"), "flv"))

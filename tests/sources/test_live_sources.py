@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import cast
@@ -33,16 +36,36 @@ from shopcue.sources.live import (
     web,
     without_secrets,
 )
+from shopcue.sources.live.addresses import connect, take_apart
 from shopcue.sources.live.reading import Reading
+from shopcue.sources.live.relay import Relay
+from shopcue.sources.live.scout import Scout
 from shopcue.sources.live.web import prepared
 from shopcue.sources.sound import SoundTrack
-from sources.servers import FPS, Site, free_port, site, speaker, write_numbered
+from sources.servers import FPS, Site, free_port, needs, site, speaker, write_numbered
 
 
 @pytest.fixture(name="web_site")
 def web_site_fixture() -> Iterator[Site]:
     with site() as it:
         yield it
+
+
+@pytest.fixture(scope="module")
+def two_seconds(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A transport stream with the pictures 0 to 49."""
+    return write_numbered(tmp_path_factory.mktemp("clips") / "clip.ts", 2).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files of five seconds: with pictures stored out of order, with many key frames, with few."""
+    folder = tmp_path_factory.mktemp("files")
+    kinds = {"bframes.ts": (3, 50), "dense.mp4": (0, 5), "open.mkv": (2, 12)}
+    return {
+        name: write_numbered(folder / name, 5, b_frames=b_frames, key_frames_every=keys, sounds=[])
+        for name, (b_frames, keys) in kinds.items()
+    }
 
 
 def frames_of(url: str, rate_hz: float = 2.0, side_px: int = 320) -> list[Frame]:
@@ -142,11 +165,11 @@ def test_a_source_is_chosen_by_its_address(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rate_hz", [0.7, 2.0, 3.3, 12.5, 25.0])
 @pytest.mark.parametrize("name", ["bframes.ts", "dense.mp4", "open.mkv"])
-def test_a_connection_brings_the_frames_of_a_file(web_site: Site, tmp_path: Path, name: str, rate_hz: float) -> None:
-    b_frames, keys = {"bframes.ts": (3, 50), "dense.mp4": (0, 5), "open.mkv": (2, 12)}[name]
-    video = write_numbered(tmp_path / name, 5, b_frames=b_frames, key_frames_every=keys, sounds=[])
-    web_site.pages["/live"] = video.read_bytes()
-    frames, expected = frames_of(f"{web_site.address}/live", rate_hz), list(read_frames(video, rate_hz, 320))
+def test_a_connection_brings_the_frames_of_a_file(
+    web_site: Site, files: dict[str, Path], name: str, rate_hz: float
+) -> None:
+    web_site.pages["/live"] = files[name].read_bytes()
+    frames, expected = frames_of(f"{web_site.address}/live", rate_hz), list(read_frames(files[name], rate_hz, 320))
     # A connection counts from its first picture, and so does a file without sound.
     assert [frame.time_s for frame in frames] == pytest.approx([frame.time_s for frame in expected], abs=1e-6)
     assert [picture_number(frame.image) for frame in frames] == [picture_number(frame.image) for frame in expected]
@@ -264,6 +287,103 @@ def test_a_stall_of_three_seconds_loses_nothing(web_site: Site, tmp_path: Path) 
     assert [picture_number(frame.image) for frame in frames] == [0, 13, 25, 38, 50, 63, 75, 88, 100, 113, 125, 138]
 
 
+def drip(content: bytes, seconds: float) -> Callable[[BaseHTTPRequestHandler], None]:
+    """Answer with a stream that comes evenly over so many seconds."""
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        steps = round(seconds * 20)
+        for n in range(steps):
+            handler.wfile.write(content[len(content) * n // steps : len(content) * (n + 1) // steps])
+            time.sleep(0.05)
+
+    return answer
+
+
+def test_sound_that_begins_later_is_looked_for(web_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Scout.__init__, "__defaults__", ((0.5, 0.5, 0.5),))
+    silent = write_numbered(tmp_path / "silent.ts", 8, sounds=[])
+    web_site.pages["/live"] = drip(silent.read_bytes(), 8)
+    source = NetworkStream(f"{web_site.address}/live", private=True)
+    items = source.read(2.0, 320, sound=True)
+    assert isinstance(next(items), Frame)
+    time.sleep(1.0)  # it has looked once, and found none
+    web_site.pages["/live"] = write_numbered(tmp_path / "loud.ts", 3).read_bytes()
+    began_s = time.monotonic()
+    assert all(isinstance(item, Frame) for item in items)
+    assert time.monotonic() - began_s < 4  # it ended before the stream did
+    assert any(isinstance(item, AudioChunk) for item in source.read(2.0, 320, sound=True))
+
+
+def test_a_reader_that_comes_too_late_goes_on_at_a_key_frame(
+    web_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shopcue.sources.live.connection._LATE_S", 1.0)
+    video = write_numbered(tmp_path / "live.ts", 6, b_frames=0, sounds=[])
+    web_site.pages["/live"] = drip(video.read_bytes(), 5)
+    source = NetworkStream(f"{web_site.address}/live", private=True)
+    frames: list[Frame] = []
+    for item in source.read(5.0, 320):
+        assert isinstance(item, Frame)
+        frames.append(item)
+        if len(frames) == 5:
+            time.sleep(2.5)
+    assert source.reception.skipped > 0
+    assert 10 < len(frames) < 28
+    assert [frame.time_s for frame in frames] == pytest.approx(drawn_s(frames), abs=1e-3)
+
+
+# ---- secured connections ---------------------------------------------------------------------------------------------
+
+
+def _certificate(folder: Path) -> tuple[Path, Path]:
+    """Write a certificate of `localhost` that nobody vouches for, and its key."""
+    needs("openssl", "openssl")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {certificate}"
+    subprocess.run([*command.split(), "-addext", "subjectAltName=DNS:localhost"], check=True, capture_output=True)
+    return key, certificate
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_a_secured_stream_must_prove_who_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool) -> None:
+    key, certificate = _certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    heard: list[bytes] = []
+
+    def shout(connection: socket.socket) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            while chunk := secured.recv(1 << 16):
+                heard.append(chunk)
+                secured.sendall(chunk.upper())
+
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with speaker(shout) as port:
+        address = take_apart(f"rtmps://localhost:{port}/live/key")
+        relay = Relay(lambda: connect(address, private=True, timeout_s=5))
+        with socket.create_connection(("127.0.0.1", relay.port), timeout=5) as near:
+            message = bytes(range(97, 123)) * 10_000
+            sender = threading.Thread(target=near.sendall, args=(message,))
+            sender.start()
+            answer = b""
+            with suppress(OSError):
+                while len(answer) < len(message) and (chunk := near.recv(1 << 16)):
+                    answer += chunk
+            if not trusted:
+                near.close()
+            with suppress(OSError):
+                sender.join()
+        relay.cut()
+    if trusted:
+        assert answer == message.upper()
+    else:
+        assert (answer, heard) == (b"", [])
+        assert "does not answer" in str(relay.problem)
+
+
 # ---- silence, and the end --------------------------------------------------------------------------------------------
 
 
@@ -303,17 +423,8 @@ def test_pictures_that_stop_while_sound_goes_on_are_silence(
     monkeypatch: pytest.MonkeyPatch, web_site: Site, tmp_path: Path
 ) -> None:
     impatient(monkeypatch, 1.5)
-    video = write_numbered(tmp_path / "live.ts", 1, sounds=[Sound(0, 60)])
-    content = video.read_bytes()
-
-    def drip(handler: BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        for at in range(0, len(content), 188 * 20):
-            handler.wfile.write(content[at : at + 188 * 20])
-            time.sleep(0.05)
-
-    web_site.pages["/live"] = drip
+    video = write_numbered(tmp_path / "live.ts", 1, sounds=[Sound(0, 12)])
+    web_site.pages["/live"] = drip(video.read_bytes(), 8)
     with pytest.raises(MediaError, match=r"no picture for [12] s"):
         frames_of(f"{web_site.address}/live", 5.0)
 
@@ -348,7 +459,7 @@ def test_a_source_is_closed_from_another_thread(web_site: Site, tmp_path: Path, 
 
         thread = threading.Thread(target=read)
         thread.start()
-        time.sleep(1.0)
+        time.sleep(0.6)
         closed_s = time.monotonic()
         source.close()
         thread.join(10)
@@ -358,7 +469,7 @@ def test_a_source_is_closed_from_another_thread(web_site: Site, tmp_path: Path, 
 
 
 def test_whoever_leaves_early_leaves_nothing_behind(web_site: Site, tmp_path: Path) -> None:
-    web_site.pages["/live"] = write_numbered(tmp_path / "live.ts", 20).read_bytes()
+    web_site.pages["/live"] = write_numbered(tmp_path / "live.ts", 6).read_bytes()
     frames = NetworkStream(f"{web_site.address}/live", private=True).read(2.0, 320)
     assert isinstance(next(frames), Frame)
     frames.close()
@@ -442,9 +553,11 @@ def test_a_public_playlist_is_played(public_site: Site, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["segment", "variant", "key", "sound", "map", "redirect", "redirected segment"])
 @pytest.mark.parametrize("inside", ["file", "loopback", "mapped", "data", "gopher"])
-def test_a_hostile_playlist_reaches_nothing_inside(public_site: Site, tmp_path: Path, where: str, inside: str) -> None:
+def test_a_hostile_playlist_reaches_nothing_inside(
+    public_site: Site, two_seconds: bytes, where: str, inside: str
+) -> None:
     with site() as secret:
-        secret.pages["/"] = secret.pages["/a.ts"] = write_numbered(tmp_path / "secret.ts", 2).read_bytes()
+        secret.pages["/a.ts"] = two_seconds
         places = {
             "file": "file:///etc/passwd",
             "loopback": f"{secret.address}/a.ts",
@@ -454,7 +567,7 @@ def test_a_hostile_playlist_reaches_nothing_inside(public_site: Site, tmp_path: 
         }
         place = places[inside]
         pages = public_site.pages
-        pages["/ok.ts"] = write_numbered(tmp_path / "ok.ts", 2).read_bytes()
+        pages["/ok.ts"] = two_seconds
         playlists: dict[str, bytes | Callable[[BaseHTTPRequestHandler], None]] = {
             "segment": media_playlist(place),
             "variant": f"#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\n{place}\n".encode(),
@@ -632,7 +745,7 @@ def test_variants_are_chosen_by_their_size() -> None:
 @pytest.mark.parametrize("drift", [-3e-4, 3e-4])
 def test_sound_stays_with_its_time_stamps_for_an_hour(drift: float) -> None:
     """A sound card that counts 0.03 % fast or slow is a second off after an hour, if samples are counted."""
-    track, count, worst_s = SoundTrack(16_000, 8_000), 4_096, 0.0
+    track, count, worst_s = SoundTrack(16_000, 8_000), 8_000, 0.0
     ramp = np.zeros((1, count), np.float32)
     for n in range(3_600 * 16_000 // count):
         frame = av.AudioFrame.from_ndarray(ramp, format="fltp", layout="mono")

@@ -11,6 +11,7 @@ import math
 import re
 import threading
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import Protocol
 
 from shopcue.errors import MediaError, UnsafeAddress
@@ -25,10 +26,11 @@ from shopcue.sources.live.addresses import (
     without_secrets,
 )
 from shopcue.sources.live.camera import Camera
-from shopcue.sources.live.connection import SILENCE_S, Connection, Reception
+from shopcue.sources.live.connection import Connection, Reception
 from shopcue.sources.live.door import Door
 from shopcue.sources.live.paced import PacedFile
 from shopcue.sources.live.reading import PacketSink
+from shopcue.sources.live.transport import SILENCE_S
 from shopcue.sources.live.transports import TRANSPORTS, Request
 
 __all__ = [
@@ -44,6 +46,9 @@ __all__ = [
     "open_source",
     "without_secrets",
 ]
+
+
+_GROWING = ("rtmp", "rtmps", "http", "https")  # sound may begin in the midst of such a stream
 
 
 class Source(Protocol):
@@ -94,12 +99,14 @@ class NetworkStream:
         if not 0 < rate_hz < math.inf or max_side_px < 1:
             raise MediaError(f"rate_hz={rate_hz} and max_side_px={max_side_px}: expected finite numbers above 0")
         request = Request(self._address, self._private, max_side_px, self._door)
-        transport = TRANSPORTS["listen" if self._door is not None else self._address.scheme](request)
+        make = TRANSPORTS["listen" if self._door is not None else self._address.scheme]
+        transport = make(request)
         with self._lock:
             if self._closed:
                 transport.close()
                 return
-            self._connection = connection = Connection(transport, self.reception)
+            again = partial(make, request) if self._address.scheme in _GROWING and self._door is None else None
+            self._connection = connection = Connection(transport, self.reception, again)
         yield from connection.read(rate_hz, max_side_px, sound=sound, sink=recorder)
 
     def close(self) -> None:

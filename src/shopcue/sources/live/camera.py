@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from shopcue.errors import MediaError
 from shopcue.records import AudioChunk, Frame, Image
-from shopcue.sources.live.connection import SILENCE_S
 from shopcue.sources.live.reading import PacketSink
+from shopcue.sources.live.transport import SILENCE_S
 
 
 class Capture(Protocol):

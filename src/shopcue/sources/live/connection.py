@@ -10,10 +10,10 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
 import av
 from av.audio.stream import AudioStream
@@ -25,40 +25,15 @@ from shopcue.errors import MediaError
 from shopcue.records import AudioChunk, Frame
 from shopcue.sources.containers import MAX_PIXELS, audio_stream
 from shopcue.sources.live.reading import PacketSink, Reading
+from shopcue.sources.live.scout import Scout
 from shopcue.sources.live.timeline import Timeline
-
-SILENCE_S = 10.0
-"""A connection that brings no picture for so long is given up."""
+from shopcue.sources.live.transport import Transport
 
 _WAITING_PACKETS = 512
 _LOOK_EVERY_S = 0.2
 _LATE_S = 3.0  # packets that waited so long are left out up to a key frame
 _UNREADABLE = 100  # spots in a row after which a connection is given up
 _LEAVE_S = 1.0
-
-
-class Transport(Protocol):
-    """How the packets of one kind of stream are come by, for one connection.
-
-    name: the address without its secrets. silence_s: how long no picture may come. waiting: whether nobody can be
-    expected to send yet, as at an address where a publisher is waited for.
-    """
-
-    @property
-    def name(self) -> str: ...  # noqa: D102 - described by the class
-    @property
-    def silence_s(self) -> float: ...  # noqa: D102
-    @property
-    def waiting(self) -> bool: ...  # noqa: D102
-
-    def open(self) -> InputContainer:
-        """Connect; raises MediaError, UnsafeAddress, or what av.open raises."""
-
-    def cut(self) -> None:
-        """Release whoever waits for the network. Called from any thread, more than once, at any time."""
-
-    def close(self) -> None:
-        """Give back what it holds: the container is closed, and nobody reads any more."""
 
 
 @dataclass(slots=True)
@@ -92,10 +67,16 @@ _Item = _Opened | _Arrived | Exception | None
 
 
 class Connection:
-    """Reads one connection through `transport`, and adds to `reception` what came."""
+    """Reads one connection through `transport`, and adds to `reception` what came.
 
-    def __init__(self, transport: Transport, reception: Reception) -> None:
-        self._transport, self._reception = transport, reception
+    again: makes another transport to the same place, where streams may begin in the midst of a connection.
+    """
+
+    def __init__(
+        self, transport: Transport, reception: Reception, again: Callable[[], Transport] | None = None
+    ) -> None:
+        self._transport, self._reception, self._again = transport, reception, again
+        self._scout: Scout | None = None  # where sound is wanted and there is none
         self._items: queue.Queue[_Item] = queue.Queue(_WAITING_PACKETS)
         self._heard_s = 0.0  # when the last picture came, of the monotonic clock
         self._leaving, self._done = threading.Event(), threading.Event()
@@ -116,6 +97,8 @@ class Connection:
             assert isinstance(opened, _Opened)
             rate = Fraction(rate_hz).limit_denominator(1_000_000)
             reading = Reading(opened.video, opened.audio, rate, max_side_px, sound=sound, sink=sink)
+            if sound and opened.audio is None and self._again is not None:
+                self._scout = Scout(self._again)
             yield from self._read(reading, items)
         except (av.FFmpegError, OSError, ValueError) as error:
             # What a library says may hold the address with its key, which belongs in no log.
@@ -133,6 +116,8 @@ class Connection:
 
     def _leave(self, reading: Reading | None) -> None:
         self.close()
+        if self._scout is not None:
+            self._scout.close()
         if reading is not None:
             reading.close()
         self._done.set()
@@ -161,6 +146,8 @@ class Connection:
             self._reception.damaged += reading.damaged + reading.sampler.damaged - damaged
             self._reception.restarts += timeline.restarts - restarts
             damaged, restarts = reading.damaged + reading.sampler.damaged, timeline.restarts
+            if self._scout is not None and (self._scout.found or restarts):
+                break  # whoever connects again gets the sound, or another publisher's
         if self._leaving.is_set():
             return
         yield from reading.flush()

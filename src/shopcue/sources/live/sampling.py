@@ -98,7 +98,7 @@ class Sampler:
             # The two fields of a picture may be two packets, and one of them must not be skipped alone.
             self._thrifty = self._thrifty and not frame.interlaced_frame
             if frame.pts is None:
-                self.damaged += 1
+                self.damaged += self.clock is not None  # a first picture may have no time yet
             elif self._is_first(frame.pts):
                 yield frame
 

@@ -16,11 +16,11 @@ from av.container import InputContainer
 from shopcue.errors import MediaError, UnsafeAddress
 from shopcue.sources.containers import MAX_PIXELS
 from shopcue.sources.live.addresses import StreamAddress, connect, resolved
-from shopcue.sources.live.connection import SILENCE_S, Transport
 from shopcue.sources.live.door import Door
 from shopcue.sources.live.hls import Hls
 from shopcue.sources.live.pipes import Datagrams, Program
 from shopcue.sources.live.relay import Guard, Relay
+from shopcue.sources.live.transport import SILENCE_S, Transport
 from shopcue.sources.live.web import Body, File, Web, is_playlist
 
 _CONNECT_S = 5.0
