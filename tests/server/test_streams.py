@@ -28,9 +28,10 @@ from shopcue.database.tables import Video
 from shopcue.methods import Method, open_method
 from shopcue.pipeline import Words
 from shopcue.records import Comment, Focus, Gallery
+from shopcue.server.addresses import RECORDING
 from shopcue.server.settings import ServerSettings
 from shopcue.server.work.place import Place
-from shopcue.server.work.streams import RECORDING, follow_streams
+from shopcue.server.work.streams import follow_streams
 from shopcue.settings import Models, Settings
 from shopcue.sources.files import probe
 from shopcue.sources.synthetic import Stream, make_shop, make_stream

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, Literal, get_args
 
 from sqlalchemy import CursorResult, delete, func, select
 from sqlalchemy.orm import Session
 
 from shopcue.database.tables import Event
 
-EVENT_TYPES = (
+EventType = Literal[
     "focus.open",
     "focus.update",
     "focus.close",
@@ -22,8 +22,11 @@ EVENT_TYPES = (
     "stream.update",
     "job.update",
     "catalog.update",
-)
-"""What a webhook may listen to."""
+]
+"""What may happen."""
+
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
+"""All of it: what a webhook may listen to."""
 
 
 def add_event(

@@ -10,6 +10,9 @@ from shopcue.catalog.web import is_public
 from shopcue.errors import UnsafeAddress
 
 WEB = ("http", "https")
+RECORDING = "recording:"
+"""What stands before the id of a recording of the same shop that is to be played as if it were live."""
+
 STREAMS = ("rtmp", "rtmps", "rtsp", "rtsps", "http", "https")
 _UNWRITABLE = frozenset(map(chr, (*range(0x21), 0x7F, ord("\\"), ord('"'), ord("<"), ord(">"))))
 

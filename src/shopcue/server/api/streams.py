@@ -8,7 +8,7 @@ from shopcue import records
 from shopcue.database import videos, words
 from shopcue.database.tables import Video as VideoRow
 from shopcue.errors import Conflict
-from shopcue.server.addresses import STREAMS, WEB, check_address
+from shopcue.server.addresses import RECORDING, STREAMS, WEB, check_address
 from shopcue.server.auth import Parts, Principal, SignedIn, writable_shop, writable_video
 from shopcue.server.problems import CHANGES
 from shopcue.server.schemas import NewComments, NewStream, Taken, Video
@@ -17,9 +17,6 @@ from shopcue.server.services import Services
 from shopcue.server.views import view_videos
 
 router = APIRouter(tags=["streams"])
-
-RECORDING = "recording:"
-"""What stands before the id of a recording of the shop that is to be played as if it were live."""
 
 
 @router.post("/api/shops/{shop}/streams", status_code=201, responses=CHANGES)

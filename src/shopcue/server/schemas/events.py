@@ -6,20 +6,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from shopcue.database.events import EventType
 from shopcue.server.schemas.shapes import Address, Incoming, Instant, Outgoing
-
-EventType = Literal[
-    "focus.open",
-    "focus.update",
-    "focus.close",
-    "focus.revise",
-    "focus.review",
-    "focuses.put",
-    "video.update",
-    "stream.update",
-    "job.update",
-    "catalog.update",
-]
 
 
 class Event(Outgoing):

@@ -20,14 +20,12 @@ from shopcue.database.tables import Video
 from shopcue.engine import Engine, State, Stream
 from shopcue.errors import MediaError, Missing, ShopcueError
 from shopcue.records import Comment, Utterance
+from shopcue.server.addresses import RECORDING
 from shopcue.server.work.place import Place
 from shopcue.sources.live import NetworkStream, PacedFile, Source
 from shopcue.trace import TraceFiles
 
 _log = logging.getLogger(__name__)
-
-RECORDING = "recording:"
-"""The address of a stream that plays a recording of the same shop as if it were live: `recording:<video_id>`."""
 
 _LOOK_EVERY_S = 0.5
 _CLOCK_EVERY_S = 2.0  # so often it is written down how far a stream is
