@@ -56,9 +56,8 @@ def test_deliveries_say_how_it_went(seller: TestClient, database: Database, webh
     assert len(seller.get(f"{place}/deliveries", params={"limit": 1}).json()["deliveries"]) == 1
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
+def test_addresses_and_events_that_are_none_are_refused(seller: TestClient) -> None:
+    for body, status in [
         ({"url": "ftp://hooks.example/", "events": ["focus.open"]}, 400),
         ({"url": "javascript:alert(1)", "events": ["focus.open"]}, 400),
         ({"url": "http://127.0.0.1/x", "events": ["focus.open"]}, 400),
@@ -69,13 +68,11 @@ def test_deliveries_say_how_it_went(seller: TestClient, database: Database, webh
         ({"url": URL, "events": ["focus.everything"]}, 422),
         ({"url": URL, "events": []}, 422),
         ({"url": URL}, 422),
-    ],
-)
-def test_addresses_and_events_that_are_none_are_refused(seller: TestClient, body: dict[str, Any], status: int) -> None:
-    answer = seller.post(PLACE, json=body)
-    assert answer.status_code == status, answer.text
-    assert "\n" not in answer.json()["error"]
-    assert seller.get(PLACE).json() == {"webhooks": []}
+    ]:
+        answer = seller.post(PLACE, json=body)
+        assert answer.status_code == status, answer.text
+        assert "\n" not in answer.json()["error"]
+        assert seller.get(PLACE).json() == {"webhooks": []}
 
 
 def test_only_sellers_of_the_shop_have_to_do_with_them(
