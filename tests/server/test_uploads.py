@@ -124,6 +124,18 @@ def test_chunks_at_once_never_spoil_what_was_acknowledged(seller: TestClient, pa
     assert parts.settings.upload_file(upload_id).read_bytes() == bytes(told_yes) * CHUNK
 
 
+def test_a_server_killed_before_the_last_word_is_asked_again(
+    seller: TestClient, parts: Services, database: Database
+) -> None:
+    """All bytes were counted and the upload was not completed: an empty chunk completes it."""
+    upload_id = begin(seller, b"0123456789", sha256=hashlib.sha256(b"0123456789").hexdigest())
+    parts.settings.upload_file(upload_id).write_bytes(b"0123456789")
+    with database.write() as session:
+        uploads.advance_upload(session, upload_id, 0, 10)
+    assert seller.get(f"/api/uploads/{upload_id}").json()["state"] == "open"
+    assert send(seller, upload_id, 10, b"").json()["state"] == "complete"
+
+
 def test_open_uploads_of_a_shop_are_bounded(seller: TestClient) -> None:
     ids = [begin(seller, b"x" * 10) for _ in range(LIMITS.open_uploads)]
     body = {"name": "one more", "size": 10, "kind": "video"}
