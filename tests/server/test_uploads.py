@@ -124,16 +124,21 @@ def test_chunks_at_once_never_spoil_what_was_acknowledged(seller: TestClient, pa
     assert parts.settings.upload_file(upload_id).read_bytes() == bytes(told_yes) * CHUNK
 
 
+@pytest.mark.parametrize("asks", ["how far it is", "with an empty chunk"])
 def test_a_server_killed_before_the_last_word_is_asked_again(
-    seller: TestClient, parts: Services, database: Database
+    seller: TestClient, parts: Services, database: Database, asks: str
 ) -> None:
-    """All bytes were counted and the upload was not completed: an empty chunk completes it."""
+    """All bytes were counted and the upload was not completed; a request that is about to is not disturbed."""
     upload_id = begin(seller, b"0123456789", sha256=hashlib.sha256(b"0123456789").hexdigest())
-    parts.settings.upload_file(upload_id).write_bytes(b"0123456789")
+    path = parts.settings.upload_file(upload_id)
+    path.write_bytes(b"0123456789")
     with database.write() as session:
         uploads.advance_upload(session, upload_id, 0, 10)
-    assert seller.get(f"/api/uploads/{upload_id}").json()["state"] == "open"
-    assert send(seller, upload_id, 10, b"").json()["state"] == "complete"
+    with Receiver(path, 10, 0):
+        assert seller.get(f"/api/uploads/{upload_id}").json()["state"] == "open"
+    if asks == "with an empty chunk":
+        assert send(seller, upload_id, 10, b"").json()["state"] == "complete"
+    assert seller.get(f"/api/uploads/{upload_id}").json()["state"] == "complete"
 
 
 def test_open_uploads_of_a_shop_are_bounded(seller: TestClient) -> None:

@@ -134,6 +134,19 @@ def complete(parts: Services, upload: Upload) -> Upload:
     return upload
 
 
+def recover(parts: Services, upload: Upload) -> Upload:
+    """Return an upload, completed if all its bytes are here and a server was killed before it could say so."""
+    if upload.state != "open" or upload.offset != upload.size:
+        return upload
+    try:
+        with Receiver(parts.settings.upload_file(upload.upload_id), upload.offset, 0):
+            with parts.database.read() as session:
+                upload = uploads.get_upload(session, upload.upload_id)
+            return complete(parts, upload) if upload.state == "open" else upload
+    except Conflict:  # a request is about to
+        return upload
+
+
 def drop_upload(parts: Services, upload_id: str) -> None:
     """Forget an upload with its bytes; raises Conflict for one that was used."""
     with parts.database.write() as session:

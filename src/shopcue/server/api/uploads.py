@@ -15,7 +15,7 @@ from shopcue.errors import Missing
 from shopcue.server import schemas
 from shopcue.server.auth import Parts, Principal, SignedIn, check_write, writable_shop
 from shopcue.server.problems import CHANGES, READS, Refused
-from shopcue.server.receiving import acknowledge, begin_upload, drop_upload, open_receiver
+from shopcue.server.receiving import acknowledge, begin_upload, drop_upload, open_receiver, recover
 from shopcue.server.schemas import NewUpload, Upload
 from shopcue.server.schemas.shapes import Identity, ShopName
 from shopcue.server.services import Services
@@ -46,7 +46,8 @@ def begin(shop: ShopName, body: NewUpload, who: SignedIn, parts: Parts) -> Uploa
 def show(upload_id: Identity, who: SignedIn, parts: Parts) -> Upload:
     """Say how far an upload is; an interrupted one goes on at its `offset`."""
     with parts.database.read() as session:
-        return _view(parts, _readable(session, who, upload_id))
+        upload = _readable(session, who, upload_id)
+    return _view(parts, recover(parts, upload))
 
 
 @router.patch(
