@@ -24,6 +24,19 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 320, 180
 CATALOG = Catalog((COAT, HAT, MUG))
+SETTLED = """() => new Promise((done) => {
+  const video = document.querySelector("video");
+  let since = performance.now();
+  let last = NaN;
+  const look = () => {
+    if (video.seeking || !video.paused || video.currentTime !== last) since = performance.now();
+    last = video.currentTime;
+    if (performance.now() - since > 400) done(last); else requestAnimationFrame(look);
+  };
+  look();
+})"""
+"""Where the video is once it has come to rest."""
+
 COLOURS = ((69, 236, 198), (255, 180, 84), (195, 181, 255))
 """Of the tracklets 0, 1 and 2; see static/lab/colours.js."""
 
@@ -170,8 +183,7 @@ def test_keys_step_from_moment_to_moment_and_frame_to_frame(
 
     def time_after(key: str) -> float:
         page.keyboard.press(key)
-        page.wait_for_timeout(200)
-        time_s: float = page.evaluate("document.querySelector('video').currentTime")
+        time_s: float = page.evaluate(SETTLED)
         return time_s
 
     for key, time_s in (
@@ -186,7 +198,6 @@ def test_keys_step_from_moment_to_moment_and_frame_to_frame(
     assert time_after("]") == pytest.approx(5.5, abs=0.02)
     frame = int(time_after("]") * storefront.RATE_HZ)
     for key, step in ((".", 1), (".", 1), (".", 1), (",", -1), (",", -1)):
-        page.wait_for_timeout(300)
         frame += step
         assert int(time_after(key) * storefront.RATE_HZ) == frame
     page.keyboard.press("?")

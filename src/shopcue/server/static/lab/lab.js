@@ -9,7 +9,7 @@ import { actOf, Help } from "./keys.js";
 import { Candidates, Things, Words } from "./moment.js";
 import { Pick, picksToShow } from "./picks.js";
 import { Filters, Stage, Transport } from "./stage.js";
-import { stepFrame } from "./steps.js";
+import { FrameSteps } from "./steps.js";
 import { pageAt, SPANS_S, Timeline } from "./timeline.js";
 import { loadMinute, momentAt, TraceMinutes } from "./trace.js";
 
@@ -79,7 +79,7 @@ function useStart(media, video) {
 }
 
 /** What the keys and the buttons do. */
-function actsOf({ media, minutes, chosen, setChosen, duration_s, setOptions, span_s, setSpan, setHelp }) {
+function actsOf({ media, steps, minutes, chosen, setChosen, duration_s, setOptions, span_s, setSpan, setHelp }) {
   const seek = (to_s) => {
     if (to_s === undefined) return;
     media.pause();
@@ -89,7 +89,7 @@ function actsOf({ media, minutes, chosen, setChosen, duration_s, setOptions, spa
   const zoom = (by) => setSpan(SPANS_S[Math.min(Math.max(SPANS_S.indexOf(span_s) + by, 0), SPANS_S.length - 1)]);
   return {
     seek, play: () => media.toggle(),
-    frameBack: () => stepFrame(media, -1), frameOn: () => stepFrame(media, 1),
+    frameBack: () => steps.step(-1), frameOn: () => steps.step(1),
     momentBack: () => seek(momentBeside(minutes, media.time, -1)), momentOn: () => seek(momentBeside(minutes, media.time, 1)),
     pickBack: () => seek(pickBeside(minutes, chosen, media.time, -1)), pickOn: () => seek(pickBeside(minutes, chosen, media.time, 1)),
     back: () => seek(media.time - 5), on: () => seek(media.time + 5),
@@ -116,11 +116,12 @@ function useKeys(acts, silent) {
 function useVideo(video) {
   const [version, grew] = useReducer((count) => count + 1, 0);
   const media = useMemo(() => new Media(), []);
+  const steps = useMemo(() => new FrameSteps(media), [media]);
   const minutes = useMemo(() => new TraceMinutes((minute) => loadMinute(video.video_id, minute), grew, video.kind === "stream"), [video.video_id]);
   const { data: words } = useLoad((signal) => get(path("/api/videos/{}/words", video.video_id), { signal }), [video.video_id]);
   const { data: decided } = useLoad((signal) => get(path("/api/videos/{}/focuses", video.video_id), { signal }), [video.video_id]);
   useStart(media, video);
-  return { media, minutes, words: words ?? SILENT, focuses: decided?.focuses ?? [], ...useMoment(media, minutes, version) };
+  return { media, steps, minutes, words: words ?? SILENT, focuses: decided?.focuses ?? [], ...useMoment(media, minutes, version) };
 }
 
 function Picks({ video, picks, chosen, setChosen, near, onHover, onSee }) {
@@ -136,7 +137,7 @@ function Picks({ video, picks, chosen, setChosen, near, onHover, onSee }) {
 
 /** The page, for a video as the API gives it. */
 export function Lab({ video }) {
-  const { media, minutes, words, focuses, time_s, moment } = useVideo(video);
+  const { media, steps, minutes, words, focuses, time_s, moment } = useVideo(video);
   const [options, setOptions] = useState({ all: false, trails: true, names: true, without: new Set() });
   const [hovered, setHovered] = useState(null);
   const [chosen, setChosen] = useState(null);
@@ -150,7 +151,7 @@ export function Lab({ video }) {
   const size = minutes.size ?? { width: video.width || 16, height: video.height || 9 };
   const duration_s = video.duration_s ?? Math.max(page.end_s, 60);
   const near = hovered ?? chosen;
-  const acts = actsOf({ media, minutes, chosen, setChosen, duration_s, setOptions, span_s, setSpan, setHelp });
+  const acts = actsOf({ media, steps, minutes, chosen, setChosen, duration_s, setOptions, span_s, setSpan, setHelp });
   useKeys(acts, help);
 
   const things = moment ? visible(moment.things, options).sort((a, b) => b.score - a.score) : [];
