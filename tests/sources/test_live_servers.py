@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +22,7 @@ from shopcue.errors import MediaError
 from shopcue.records import AudioChunk, Frame
 from shopcue.sources.live import NetworkStream, Source, open_source
 from shopcue.sources.recorder import PLAYLIST, Recorder, read_recording
-from sources.servers import FPS, Nginx, free_port, kill, needs, pushed, rtsp_server, write_numbered
+from sources.servers import FPS, Nginx, free_port, kill, needs, pushed, rtsp_server, running, write_numbered
 
 RATE_HZ = 2.0
 WATCH_S = 4.5
@@ -223,3 +227,30 @@ def test_a_publisher_without_the_key_is_shown_out(tmp_path: Path) -> None:
         thread.join()
     assert watched[0].problem is None
     assert watched[0].numbers[:3] == [0, 13, 25]
+
+
+def test_the_program_that_speaks_srt_dies_with_its_reader(tmp_path: Path) -> None:
+    needs("srt-live-transmit", "srt-tools")
+    needs("setpriv", "util-linux")
+    port = free_port()
+    code = (
+        "from shopcue.sources.live import open_source\n"
+        f"list(open_source('srt://127.0.0.1:{port}?mode=listener', private=True).read(2.0, 320))"
+    )
+    with running([sys.executable, "-c", code], lambda: taken(port)) as reader:
+        os.kill(reader.pid, signal.SIGKILL)
+        reader.wait()
+        deadline_s = time.monotonic() + 5
+        while taken(port):
+            assert time.monotonic() < deadline_s
+            time.sleep(0.05)
+
+
+def taken(port: int) -> bool:
+    """Whether somebody listens to a port of UDP."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -31,7 +32,8 @@ class Datagrams:
         address = ip_address(host or "0.0.0.0")  # noqa: S104 - whoever listens to a port wants all that comes there
         family = socket.AF_INET if address.version == 4 else socket.AF_INET6
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if address.is_multicast:  # a group has many members, even on one machine
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _ROOM)
         self._socket.settimeout(_LOOK_EVERY_S)
         try:
@@ -81,7 +83,7 @@ class Program:
         self._cut = threading.Event()
         # Its messages may hold the address with its secrets: nobody reads them.
         self._process = subprocess.Popen(  # noqa: S603 - a fixed program; the address is one argument
-            command,
+            [*_mortal(), *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -92,8 +94,10 @@ class Program:
         """Return at most `size` bytes, waiting for them; none at the end or once it is cut."""
         assert self._process.stdout is not None
         output = self._process.stdout.fileno()
+        ready = select.poll()  # select knows no more than 1,024 files
+        ready.register(output, select.POLLIN)
         while not self._cut.is_set():
-            if select.select([output], [], [], _LOOK_EVERY_S)[0]:
+            if ready.poll(_LOOK_EVERY_S * 1000):
                 chunk = os.read(output, size)
                 self.started = self.started or bool(chunk)
                 return chunk
@@ -112,3 +116,9 @@ class Program:
             self._process.wait(_FAREWELL_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def _mortal() -> list[str]:
+    """Return what makes a command end with the thread that started it, however that ends, where Linux can do so."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

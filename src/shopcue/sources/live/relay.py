@@ -6,7 +6,7 @@ secures it; and when the relay is cut, whoever waits for the network inside of t
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import ssl
 import threading
@@ -16,7 +16,6 @@ from contextlib import suppress
 from shopcue.errors import ShopcueError
 
 _CHUNK = 1 << 16
-_MAX_HEAD = 1 << 16
 
 Guard = Callable[[bytes], None]
 """Looks at what the far side sends before it is passed on; raises MediaError to end the connection."""
@@ -81,17 +80,20 @@ def pass_on(near: socket.socket, far: socket.socket, guard: Guard | None = None)
     """Pass bytes on in both directions until one side ends. far: looked at by `guard`."""
     near.settimeout(None)
     far.settimeout(None)
-    while True:
-        # What TLS has read already is not seen by select.
-        pending = isinstance(far, ssl.SSLSocket) and far.pending()
-        ready = [far] if pending else select.select([near, far], [], [])[0]
-        for side in ready:
-            chunk = side.recv(_CHUNK)
-            if not chunk:
-                return
-            if side is far and guard is not None:
-                guard(chunk)
-            (near if side is far else far).sendall(chunk)
+    with selectors.DefaultSelector() as selector:
+        selector.register(near, selectors.EVENT_READ)
+        selector.register(far, selectors.EVENT_READ)
+        while True:
+            # What TLS has read already is not seen by the selector.
+            pending = isinstance(far, ssl.SSLSocket) and far.pending() > 0
+            for side in [far] if pending else [key.fileobj for key, _ in selector.select()]:
+                source, target = (far, near) if side is far else (near, far)
+                chunk = source.recv(_CHUNK)
+                if not chunk:
+                    return
+                if source is far and guard is not None:
+                    guard(chunk)
+                target.sendall(chunk)
 
 
 def hang_up(each: socket.socket) -> None:

@@ -97,8 +97,9 @@ class Rtmp(_Relayed):
 
     def _options(self) -> dict[str, str]:
         # The server is to see its own name, not that of the relay.
-        app = "/".join(self._address.path.partition("?")[0].strip("/").split("/")[:-1][:2])
-        place = f"{self._address.scheme}://{self._address.authority}/{app}"
+        parts = self._address.path.partition("?")[0].strip("/").split("/")
+        app = parts[: max(1, min(2, len(parts) - 1))]  # as the library parts it from the key
+        place = f"{self._address.scheme}://{self._address.authority}/{'/'.join(app)}"
         return {"protocol_whitelist": "rtmp,tcp", "rtmp_live": "live", "rtmp_tcurl": place}
 
 
