@@ -19,6 +19,8 @@ export const STYLE = `
 :host([hidden]) { display: none; }
 :host([theme="light"]) { color-scheme: light; }
 :host([theme="dark"]) { color-scheme: dark; }
+/* A theme of its own needs a ground of its own: the page's may be of the other kind. */
+:host(:is([theme="light"], [theme="dark"])) { --edge: var(--shopcue-page-edge, 12px); background: var(--shopcue-paper, light-dark(#f6f6f4, #0e1013)); border-radius: var(--radius); }
 * { box-sizing: border-box; }
 [hidden] { display: none !important; }
 h2, h3, p, ul, header { margin: 0; padding: 0; }
