@@ -40,8 +40,8 @@ def postgresql_server() -> Iterator[str]:
         try:
             yield _await(server, folder)
         finally:
-            server.send_signal(signal.SIGINT)  # "fast": clients are sent away
-            server.wait(30)
+            server.send_signal(signal.SIGQUIT)  # at once: nothing of it is needed again
+            server.wait(60)
     finally:
         shutil.rmtree(folder)
 

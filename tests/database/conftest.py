@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, make_url, text
 from postgresql_server import postgresql_server
 from shopcue.database import Database, open_database
 from shopcue.database.shops import put_shop
-from shopcue.database.tables import Video
+from shopcue.database.tables import Row, Video
 from shopcue.database.videos import add_video
 
 KINDS = ("sqlite", "postgresql")
@@ -28,39 +28,63 @@ def postgresql() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=KINDS)
-def new_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[NewUrl]:
-    """Gives the addresses of empty databases, of one kind and then of the other."""
-    if request.param == "sqlite":
-        folder = tmp_path_factory.mktemp("databases")
-        numbers = count()
-        yield lambda: f"sqlite:///{folder}/{next(numbers)}.db"
-        return
-    server = make_url(request.getfixturevalue("postgresql")).set(drivername="postgresql+psycopg")
+@pytest.fixture(scope="session")
+def new_postgresql_url(postgresql: str) -> Iterator[NewUrl]:
+    """Gives the addresses of empty databases of that server."""
+    server = make_url(postgresql).set(drivername="postgresql+psycopg")
     engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    names: list[str] = []
+    numbers = count()
 
     def new() -> str:
-        names.append(f"t_{tmp_path_factory.mktemp('name').name}")
+        name = f"t_{next(numbers)}"
         with engine.connect() as connection:
-            connection.execute(text(f'CREATE DATABASE "{names[-1]}"'))
-        return server.set(drivername="postgresql", database=names[-1]).render_as_string(hide_password=False)
+            connection.execute(text(f"CREATE DATABASE {name}"))
+        return server.set(drivername="postgresql", database=name).render_as_string(hide_password=False)
 
     yield new
-    with engine.connect() as connection:
-        for name in names:
-            connection.execute(text(f'DROP DATABASE "{name}" WITH (FORCE)'))
     engine.dispose()
 
 
-@pytest.fixture
-def database(new_url: NewUrl) -> Iterator[Database]:
-    """A new database with the shop `demo`."""
-    database = open_database(new_url())
-    with database.write() as session:
-        put_shop(session, "demo", "Demo")
+@pytest.fixture(scope="session")
+def kept_postgresql(new_postgresql_url: NewUrl) -> Iterator[Database]:
+    """One database for all tests that do not care: to make one takes longer than most of them."""
+    database = open_database(new_postgresql_url())
     yield database
     database.close()
+
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of database in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def new_url(kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> NewUrl:
+    """Gives the addresses of empty databases of this kind."""
+    if kind == "postgresql":
+        new: NewUrl = request.getfixturevalue("new_postgresql_url")
+        return new
+    folder = tmp_path_factory.mktemp("databases")
+    numbers = count()
+    return lambda: f"sqlite:///{folder}/{next(numbers)}.db"
+
+
+@pytest.fixture
+def database(kind: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database of this kind with the shop `demo` and nothing else."""
+    if kind == "postgresql":
+        database: Database = request.getfixturevalue("kept_postgresql")
+    else:
+        database = open_database(f"sqlite:///{tmp_path_factory.mktemp('database')}/shopcue.db")
+    with database.write() as session:
+        if kind == "postgresql":
+            tables = ", ".join(table.name for table in Row.metadata.sorted_tables)
+            session.execute(text(f"TRUNCATE {tables} RESTART IDENTITY"))
+        put_shop(session, "demo", "Demo")
+    yield database
+    if kind == "sqlite":
+        database.close()
 
 
 @pytest.fixture

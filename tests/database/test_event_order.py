@@ -62,7 +62,7 @@ def test_a_follower_misses_no_event_of_several_writers(new_url: Callable[[], str
         if not working and not behind:
             break
     for writer in writers:
-        writer.communicate(timeout=30)
+        writer.communicate(timeout=180)
         assert writer.returncode == 0
     with database.read() as session:
         there = list(session.scalars(select(Event.event_id).order_by(Event.event_id)))

@@ -222,7 +222,7 @@ def test_reviewing_agrees_with_a_plain_model(database: Database) -> None:
     Here.database = database
     checks = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
     run_state_machine_as_test(
-        Here, settings=settings(max_examples=15, stateful_step_count=30, suppress_health_check=checks)
+        Here, settings=settings(max_examples=10, stateful_step_count=25, suppress_health_check=checks)
     )
 
 
@@ -308,7 +308,7 @@ WISHES = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(steps=st.lists(SEEN | WISHES, max_size=14), ends=st.booleans())
 def test_when_all_is_undone_a_focus_is_as_if_nobody_had_touched_it(
     database: Database, stream: Video, steps: list[tuple[str, Any]], ends: bool

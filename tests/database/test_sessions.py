@@ -233,7 +233,7 @@ def test_several_processes_may_open_a_new_database_at_once(new_url: Callable[[],
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in started:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=180)
         assert process.returncode == 0, errors
     assert shops_and_events(url)[0] == {"shop-0", "shop-1", "shop-2"}
 
