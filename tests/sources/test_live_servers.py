@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from shopcue.errors import MediaError
 from shopcue.records import AudioChunk, Frame
 from shopcue.sources.live import NetworkStream, Source, open_source
 from shopcue.sources.recorder import PLAYLIST, Recorder, read_recording
-from sources.servers import FPS, Nginx, free_port, kill, needs, pushed, rtsp_server, running, write_numbered
+from sources.servers import FPS, Nginx, free_port, kill, listening, needs, pushed, rtsp_server, running, write_numbered
 
 RATE_HZ = 2.0
 WATCH_S = 4.5
@@ -214,13 +214,22 @@ def test_a_publisher_who_comes_back_goes_on_where_the_clock_is(tmp_path: Path) -
     assert (tmp_path / "recording" / PLAYLIST).exists()
 
 
-def test_a_publisher_without_the_key_is_shown_out(tmp_path: Path) -> None:
+def test_a_publisher_without_the_key_is_shown_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shopcue.sources.live.door._KNOCK_S", 0.7)
     video = write_numbered(tmp_path / "live.mp4", 8)
     port = free_port()
     source = open_source(f"listen:rtmp://127.0.0.1:{port}/app/sesame", private=True)
     watched: list[Watched] = []
-    thread = threading.Thread(target=lambda: watched.append(watch(source, 5.0)))
+    thread = threading.Thread(target=lambda: watched.append(watch(source, 7.5)))
     thread.start()
+    deadline_s = time.monotonic() + 5
+    while not listening(port):  # the first stranger: he says nothing, and leaves
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    with socket.create_connection(("127.0.0.1", port)) as silent, socket.create_connection(("127.0.0.1", port)) as rude:
+        rude.sendall(bytes(range(256)) * 100)
+        assert _is_hung_up(silent)
+        assert _is_hung_up(rude)
     with pushed(video, f"rtmp://127.0.0.1:{port}/app/sesam", "flv") as wrong:
         wrong.wait(5.0)
     with pushed(video, f"rtmp://127.0.0.1:{port}/app/sesame", "flv"):
@@ -244,6 +253,14 @@ def test_the_program_that_speaks_srt_dies_with_its_reader(tmp_path: Path) -> Non
         while taken(port):
             assert time.monotonic() < deadline_s
             time.sleep(0.05)
+
+
+def _is_hung_up(connection: socket.socket) -> bool:
+    connection.settimeout(5.0)
+    with suppress(ConnectionResetError):
+        while connection.recv(4096):
+            pass
+    return True
 
 
 def taken(port: int) -> bool:

@@ -99,6 +99,10 @@ class Door:
             target=_lead_in, args=(publisher, port, proof, cut), name="shopcue-door", daemon=True
         )
         lead_in.start()
+        # Who says nothing must not stand in the way of who does.
+        patience = threading.Timer(_KNOCK_S, _dismiss, (publisher, proof))
+        patience.daemon = True
+        patience.start()
         try:
             container = av.open(
                 f"rtmp://127.0.0.1:{port}{self._address.path}",
@@ -110,6 +114,8 @@ class Door:
         except (av.FFmpegError, OSError, ValueError):
             hang_up(publisher)
             return None
+        finally:
+            patience.cancel()
         if proof.given:
             return container
         hang_up(publisher)
@@ -139,6 +145,11 @@ class _Proof:
                 self._heard = b""
         if len(self._heard) > _UNPROVEN:
             raise MediaError("a publisher named no key; expected one that speaks RTMP")
+
+
+def _dismiss(publisher: socket.socket, proof: _Proof) -> None:
+    if not proof.given:
+        hang_up(publisher)
 
 
 def _lead_in(publisher: socket.socket, port: int, proof: _Proof, cut: threading.Event) -> None:
