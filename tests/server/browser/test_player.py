@@ -418,7 +418,7 @@ def test_a_cut_line_is_taken_up_where_it_broke(front: Shopfront, open_window: Op
     with front.parts.database.write() as session:
         save_open(session, get_video(session, video_id), focus(COAT, 5, 6), media_s=8.0)
     front.start()
-    page.locator(f'{NOW}[data-product="coat"]').wait_for(timeout=25_000)
+    page.locator(f'{NOW}[data-product="coat"]').wait_for(timeout=40_000)
     window.faults.clear()  # the console tells of the requests that failed
 
 
