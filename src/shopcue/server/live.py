@@ -32,6 +32,7 @@ _LOOK_BACK: Final = 100
 _SENT_BYTES: Final = 64 << 10
 _TROUBLE_S: Final = 1.0
 _CROWDED_S: Final = 10.0
+_DATA: Final = b"\ndata: "
 
 _T = TypeVar("_T")
 
@@ -59,26 +60,27 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """An event as it is sent. text: JSON, for WebSocket. sse: the same as bytes of an event stream.
-
-    ends: whether there is nothing more to follow of its video.
-    """
+    """An event as it is sent. sse: its bytes in an event stream. ends: is there nothing more to follow of its video."""
 
     event_id: int
     type: str
     shop: str | None
     video_id: str | None
-    text: str
     sse: bytes
     ends: bool = False
+
+    @property
+    def text(self) -> str:
+        """The event as JSON, which is what a WebSocket tells."""
+        return self.sse[self.sse.index(_DATA) + len(_DATA) : -2].decode()
 
     @classmethod
     def of(cls, told: Mapping[str, Any], *, ends: bool = False) -> Self:
         """Return the message that says `told`, which has the keys of `event_fields`."""
         text = json.dumps(told, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         event_id, kind = int(told["event_id"]), str(told["type"])
-        sse = f"id: {event_id}\nevent: {kind}\ndata: {text}\n\n".encode(errors="replace")
-        return cls(event_id, kind, told["shop"], told["video_id"], text, sse, ends)
+        sse = b"id: %d\nevent: %s%s%s\n\n" % (event_id, kind.encode(), _DATA, text.encode(errors="replace"))
+        return cls(event_id, kind, told["shop"], told["video_id"], sse, ends)
 
 
 Form = Callable[[Event], Message | None]
