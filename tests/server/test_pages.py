@@ -240,3 +240,11 @@ def test_other_sites_load_the_player(client: TestClient) -> None:
 def test_the_address_of_the_server_leads_to_the_studio(client: TestClient) -> None:
     answer = client.get("/", follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (307, "/studio")
+
+
+@pytest.mark.parametrize("path", ["/studio", "/lab/nothing", "/play/nothing", "/embed/player.js"])
+def test_the_head_of_a_page_is_that_of_the_page(path: str, connect: Connect) -> None:
+    client = connect()
+    head, page = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (page.status_code, b"")
+    assert head.headers["content-security-policy"] == page.headers["content-security-policy"]

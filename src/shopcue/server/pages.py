@@ -30,6 +30,8 @@ from shopcue.server.services import Services
 
 router = APIRouter(include_in_schema=False)
 
+_READING = ["GET", "HEAD"]  # whoever previews a link asks for its head first
+
 FILES: Final = Path(__file__).parent / "static"
 _MOST_STREAMS: Final = 200
 _MOST_ORIGINS: Final = 20
@@ -64,14 +66,14 @@ def begin() -> RedirectResponse:
     return RedirectResponse("/studio")
 
 
-@router.get("/studio")
-@router.get("/studio/{rest:path}")
+@router.api_route("/studio", methods=_READING)
+@router.api_route("/studio/{rest:path}", methods=_READING)
 def show_studio(request: Request, parts: Parts) -> HTMLResponse:
     """Show the seller's page; it asks the API for everything, with the cookie of whoever is signed in."""
     return _page("studio.html.j2", page_policy(*_playback(request, parts)))
 
 
-@router.get("/lab/{video_id}")
+@router.api_route("/lab/{video_id}", methods=_READING)
 def show_lab(request: Request, video_id: str, parts: Parts) -> HTMLResponse:
     """Show why a video was matched as it was."""
     return _page("lab.html.j2", page_policy(*_playback(request, parts, video_id)))
@@ -98,7 +100,7 @@ def _addresses(videos: Iterable[Video]) -> list[str]:
 # ---- player -----------------------------------------------------------------------------------------------------
 
 
-@router.get("/play/{video_id}")
+@router.api_route("/play/{video_id}", methods=_READING)
 def show_player(request: Request, video_id: str, parts: Parts, shown: Shown) -> HTMLResponse:
     """Show a published video to shoppers and search engines; any site may put it into a frame."""
     try:
@@ -115,7 +117,7 @@ def show_player(request: Request, video_id: str, parts: Parts, shown: Shown) -> 
     return _page("play.html.j2", policy, video=document, page=page, poster=poster, json_ld=told)
 
 
-@router.get("/embed/player.js")
+@router.api_route("/embed/player.js", methods=_READING)
 def embed() -> Response:
     """Give the web component to the pages of other sites; what it imports comes from this server, too."""
     # An own address that stays when files move; it leads on instead of being the file, whose imports are relative.
