@@ -30,7 +30,19 @@ LAYERS = (
         "learning",
         "protocols",
     },
-    {"exports", "report", "progress", "commands", "stores", "watching", "server", "cli", "cli_catalogs", "__init__", "__main__"},
+    {
+        "exports",
+        "report",
+        "progress",
+        "commands",
+        "stores",
+        "watching",
+        "server",
+        "cli",
+        "cli_catalogs",
+        "__init__",
+        "__main__",
+    },
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
@@ -314,3 +315,67 @@ def test_stamps_for_decoding_are_made_where_none_come(tmp_path: Path) -> None:
 def _shown(container: av.container.InputContainer) -> list[int]:
     packets: list[Packet[Any]] = list(container.demux(video=0))
     return [packet.pts for packet in packets if packet.pts is not None]
+
+
+_PAGE = """<!doctype html><video muted></video><script type="module">
+import Hls from "/hls.js";
+const video = document.querySelector("video"), canvas = document.createElement("canvas");
+window.failed = "";
+const hls = new Hls({ enableWorker: false });
+hls.on(Hls.Events.ERROR, (_, fault) => { if (fault.fatal) window.failed = fault.details; });
+hls.loadSource("/live.m3u8");
+hls.attachMedia(video);
+window.ready = () => video.duration > 7.5 && video.readyState >= 2 && !video.seeking;
+// The number of the picture that is shown at a place, and the date of that place.
+window.look = (place) => new Promise((resolve) => {
+  const shown = (_, frame) => {
+    if (Math.abs(frame.mediaTime - place) > 0.3) { video.requestVideoFrameCallback(shown); return; }
+    canvas.width = video.videoWidth; canvas.height = video.videoHeight;
+    const pen = canvas.getContext("2d");
+    pen.drawImage(video, 0, 0);
+    let number = 0;
+    for (let bit = 0; bit < 10; bit++) {
+      const x = Math.floor((bit + 0.5) * canvas.width / 10);
+      if (pen.getImageData(x, canvas.height / 2, 1, 1).data[0] > 127) number += 1 << bit;
+    }
+    resolve([number, hls.playingDate.getTime() / 1000]);
+  };
+  video.requestVideoFrameCallback(shown);
+  video.currentTime = place;
+});
+</script>"""
+
+
+def test_a_browser_goes_back_in_it_while_it_grows(web_site: Site, tmp_path: Path) -> None:
+    """Each picture that hls.js shows has the date that its time in the stream says."""
+    storefront = pytest.importorskip("server.browser.storefront")
+    script = (Path(recorder_module.__file__).parents[1] / "server/static/vendor/hls.light.js").read_bytes()
+
+    def javascript(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Type", "text/javascript")
+        handler.end_headers()
+        handler.wfile.write(script)
+
+    folder = tmp_path / "recording"
+    recorder = Recorder(folder, segment_s=1.0)
+    record(web_site, write_numbered(tmp_path / "a.flv", 4), recorder, shift_s=0.0)
+    record(web_site, write_numbered(tmp_path / "b.flv", 4, first=250), recorder, shift_s=10.0)
+    deadline_s = time.monotonic() + 5
+    while len(read_recording(folder).segments) < 8:
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    origin_s = read_recording(folder).origin.timestamp()
+    for file in folder.iterdir():
+        web_site.pages[f"/{file.name}"] = file.read_bytes()
+    web_site.pages |= {"/hls.js": javascript, "/page": _PAGE.encode()}
+    with storefront.open_chromium() as browser:
+        page = browser.new_page()
+        page.goto(f"{web_site.address}/page")
+        page.wait_for_function("window.ready && window.ready() || window.failed")
+        for place in (0.5, 6.5, 2.5, 4.5):
+            number, date_s = page.evaluate("(place) => window.look(place)", place)
+            assert number / FPS == pytest.approx(place if place < 4 else place + 6, abs=0.1)
+            assert date_s - origin_s == pytest.approx(number / FPS + 0.5 / FPS, abs=0.5 / FPS + 0.01)
+        assert page.evaluate("window.failed") == ""
+    recorder.close()

@@ -28,7 +28,7 @@ from shopcue.server.problems import TooMany
 
 _LOG = logging.getLogger(__name__)
 _BATCH: Final = 500
-_LOOK_BACK: Final = 100
+_LOOK_BACK: Final = 20
 _SENT_BYTES: Final = 64 << 10
 _TROUBLE_S: Final = 1.0
 _CROWDED_S: Final = 10.0

@@ -189,7 +189,8 @@ class Recorder:
             if is_video and self._is_cut(packet, shown_s):
                 self._finish(shown_s)
                 self._cut = _Cut(*self._streams, shown_s, self._extradata)
-            if self._cut is not None:
+            # What is heard before the first picture of a run would stand at that picture's date.
+            if self._cut is not None and (is_video or self._follows or time_s >= self._cut.start_s):
                 self._cut.add(packet, time_s, shown_s)
         except (av.FFmpegError, ValueError, OSError) as error:
             self._cut, self._follows = None, False

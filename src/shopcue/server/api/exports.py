@@ -83,7 +83,7 @@ def _check_readable(parts: Services, who: Principal, shop: str) -> None:
 
 @router.get("/shops/{shop}/corrections.jsonl", response_class=Response, responses=READS | _file("application/jsonl"))
 def export_corrections(shop: ShopName, who: SignedIn, parts: Parts) -> StreamingResponse:
-    """Give what persons decided as pairs to train with, one JSON line each: a place, a product, and whether it is it."""
+    """Give what persons decided as pairs to train with, a JSON line each: a place, a product, whether it is it."""
     with parts.database.read() as session:
         readable_shop(session, who, shop)
     lines = correction_lines(parts.database, shop)
