@@ -8,7 +8,6 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Response
 from fastapi.responses import StreamingResponse
 from starlette.requests import HTTPConnection
-from starlette.responses import StreamingResponse
 
 from shopcue.database.focuses import list_focuses
 from shopcue.server.auth import Parts, Principal, SignedIn, readable_shop, readable_video
