@@ -343,7 +343,7 @@ def _document_from_json(value: Any) -> FocusDocument:
 
 
 def focus_from_json(value: Any, where: str) -> Focus:
-    """Return the focus that `focus_to_json` wrote. where: what names its place; raises ScoreError for anything else."""
+    """Return the focus that `focus_to_json` wrote. where: what names its place; raises ValueError for anything else."""
     focus = _object(value, where)
     return Focus(
         product_id=_text(focus, "product_id", where),
