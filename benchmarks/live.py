@@ -258,7 +258,8 @@ def main() -> None:
             results.append(found)
             print(json.dumps(found), flush=True)
     if arguments.out is not None:
-        arguments.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        report = {"what": ", ".join(live.name for live in arguments.lives), "cores": os.cpu_count(), "runs": results}
+        arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

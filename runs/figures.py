@@ -38,6 +38,8 @@ def table() -> Iterator[str]:
     yield from retrieval()
     yield from detection()
     yield from speed()
+    yield from streams()
+    yield from server()
 
 
 def details() -> Iterator[str]:
@@ -50,6 +52,7 @@ def details() -> Iterator[str]:
     yield from garments()
     yield from scenes()
     yield from instances()
+    yield from catalogue()
     picking = RESULTS / "picking.md"
     if picking.exists():
         yield "#" + picking.read_text(encoding="utf-8").rstrip()
@@ -196,6 +199,64 @@ def speed() -> Iterator[str]:
             f"| peak memory, ten minutes / {found['long_hours']:g} hours | {found['peak_mb_10_minutes']:.0f} / "
             f"{found['peak_mb_long']:.0f} MB |"
         )
+    yield ""
+
+
+def streams() -> Iterator[str]:
+    found = read("live")
+    if found is None:
+        return
+    yield (
+        f"**Live streams** of {found['what']} over a real RTMP server, 1280x720, two frames a second, all on one engine "
+        "on 2 cores, without recognition (`benchmarks/live.py`). Latency: from the arrival of a frame to its news; delay: "
+        "from the true start of a focus to its announcement."
+    )
+    yield ""
+    yield "| streams | latency, median | p95 | frames dropped | delay, median | f1_50 live | offline |"
+    yield "|---|---|---|---|---|---|---|"
+    for r in found["runs"]:
+        scores = (f"{r[name]:.2f}" if r.get(name) is not None else "" for name in ("f1_50", "f1_50_offline"))
+        yield (
+            f"| {r['streams']} | {r['latency_p50_s']:.2f} s | {r['latency_p95_s']:.2f} s | {r['dropped_share']:.1%} "
+            f"| {r['delay_p50_s']:.1f} s | {' | '.join(scores)} |"
+        )
+    yield ""
+
+
+def server() -> Iterator[str]:
+    viewers, shop = read("viewers"), read("products")
+    if viewers is None or shop is None:
+        return
+    yield (
+        "**Server** on 2 cores, which the clients share (`benchmarks/viewers.py`, `benchmarks/products_api.py`; p50 / p95 "
+        "in ms). More on [its page](docs/figures.md)."
+    )
+    yield ""
+    yield "| | |"
+    yield "|---|---|"
+    for name, who in (("sse", "SSE"), ("websocket", "WebSocket")):
+        r = viewers[name]
+        yield f"| an event to {r['viewers']} viewers by {who} | {r['p50_ms']:.0f} / {r['p95_ms']:.0f} |"
+    for r in shop["rows"]:
+        if r["clients"] == 1 and r["what"] in ("list, first page", "list, category and brand", "search, words"):
+            yield f"| {shop['products']:,} products: {r['what']} | {r['p50_ms']:.0f} / {r['p95_ms']:.0f} |"
+    yield ""
+
+
+def catalogue() -> Iterator[str]:
+    found = read("catalog")
+    if found is None:
+        return
+    yield from ("## The catalogue store", "")
+    yield (
+        f"{found['products']:,} products with vectors of {found['dim']} numbers on local disk "
+        f"(`benchmarks/catalog.py`), {found['machine']['cores']} cores, at most {found['machine']['memory_mb']} MB."
+    )
+    yield ""
+    yield "| what | n | p50 ms | p95 ms | of CPU, p50 ms |"
+    yield "|---|---|---|---|---|"
+    for r in found["rows"]:
+        yield f"| {r['what']} | {r['n']} | {r['p50_ms']:.0f} | {r['p95_ms']:.0f} | {r['cpu_p50_ms']:.0f} |"
     yield ""
 
 

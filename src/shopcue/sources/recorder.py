@@ -150,6 +150,7 @@ class Recorder:
         self._shelf = _Shelf(folder, keep_s, keep_bytes)
         self._end_s = self._shelf.end_s
         self._cut: _Cut | None = None
+        self._ending: _Cut | None = None  # the segment before, while its last sound comes
         self._streams: tuple[VideoStream, AudioStream | None] | None = None
         self._extradata: Any = None  # of pictures whose coding changed in mid-stream
         self._shift_s = 0.0
@@ -187,21 +188,21 @@ class Recorder:
             self._extradata = packet.get_sidedata("new_extradata")
         try:
             if is_video and self._is_cut(packet, shown_s):
-                self._finish(shown_s)
-                self._cut = _Cut(*self._streams, shown_s, self._extradata)
-            # What is heard before the first picture of a run would stand at that picture's date.
-            if self._cut is not None and (is_video or self._follows or time_s >= self._cut.start_s):
-                self._cut.add(packet, time_s, shown_s)
+                self._finish(self._ending)
+                self._ending, self._cut = self._cut, _Cut(*self._streams, shown_s, self._extradata)
+            if self._cut is not None:
+                self._take(packet, is_video, time_s, shown_s)
         except (av.FFmpegError, ValueError, OSError) as error:
-            self._cut, self._follows = None, False
+            self._cut, self._ending, self._follows = None, None, False
             self._fail(f"a segment cannot be put together ({type(error).__name__})")
 
     def end(self) -> None:
         """The connection has ended."""
-        if self._cut is not None:
-            with suppress(av.FFmpegError, ValueError, OSError):
-                self._finish(self._cut.end_s)
-        self._cut, self._streams, self._follows = None, None, False
+        with suppress(av.FFmpegError, ValueError, OSError):
+            self._finish(self._ending)
+            self._ending = None
+            self._finish(self._cut)
+        self._cut, self._ending, self._streams, self._follows = None, None, None, False
 
     def close(self) -> None:
         """End the recording: waits until the last segment is written, but not for ever."""
@@ -219,12 +220,25 @@ class Recorder:
         # Times are of a clock in ticks: a segment that lacks less than a picture's length is long enough.
         return too_much or (packet.is_keyframe and length_s >= self._segment_s - 0.01)
 
-    def _finish(self, end_s: float) -> None:
-        """Hand the segment that is open to the writer; it ends at end_s of the connection."""
-        if self._cut is None:
+    def _take(self, packet: Packet[Any], is_video: bool, time_s: float, shown_s: float) -> None:
+        """Put a packet where it belongs: sound from before a segment's first picture to the segment before."""
+        assert self._cut is not None
+        early = not is_video and time_s < self._cut.start_s
+        if early and self._ending is not None:
+            self._ending.add(packet, time_s, shown_s)
+        elif not early:  # what is heard before the first picture of all would stand at that picture's date
+            self._cut.add(packet, time_s, shown_s)
+        if self._ending is not None and (time_s >= self._cut.start_s + (_LONGEST_STEP_S if is_video else 0)):
+            ending, self._ending = self._ending, None
+            self._finish(ending)
+
+    def _finish(self, cut: _Cut | None) -> None:
+        """Hand a segment to the writer."""
+        if cut is None:
             return
-        cut, self._cut = self._cut, None
         start_s = cut.start_s + self._shift_s
+        # To where the next one starts, so that they follow without a seam.
+        end_s = cut.end_s if self._cut is None or self._cut is cut else self._cut.start_s
         segment = Segment(self._number, start_s, max(end_s - cut.start_s, 0.001), self._follows)
         content = cut.content()
         self._number, self._follows = self._number + 1, True
