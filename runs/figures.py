@@ -207,9 +207,9 @@ def streams() -> Iterator[str]:
     if found is None:
         return
     yield (
-        f"**Live streams** of {found['what']} over a real RTMP server, 1280x720, two frames a second, all on one engine "
-        "on 2 cores, without recognition (`benchmarks/live.py`). Latency: from the arrival of a frame to its news; delay: "
-        "from the true start of a focus to its announcement."
+        f"**Live streams** of {found['what']} over a real RTMP server, 1280x720, two frames a second, all on one "
+        "engine on 2 cores, without recognition (`benchmarks/live.py`). Latency: from the arrival of a frame to its "
+        "news; delay: from the true start of a focus to its announcement."
     )
     yield ""
     yield "| streams | latency, median | p95 | frames dropped | delay, median | f1_50 live | offline |"
@@ -228,8 +228,8 @@ def server() -> Iterator[str]:
     if viewers is None or shop is None:
         return
     yield (
-        "**Server** on 2 cores, which the clients share (`benchmarks/viewers.py`, `benchmarks/products_api.py`; p50 / p95 "
-        "in ms). More on [its page](docs/figures.md)."
+        "**Server** on 2 cores, which the clients share (`benchmarks/viewers.py`, `benchmarks/products_api.py`): "
+        "milliseconds, p50 / p95."
     )
     yield ""
     yield "| | |"
