@@ -21,7 +21,8 @@ from clips import picture_number
 from shopcue.errors import MediaError
 from shopcue.records import AudioChunk, Frame
 from shopcue.sources.live import NetworkStream, Source, open_source
-from shopcue.sources.recorder import PLAYLIST, Recorder, read_recording
+from shopcue.sources.recorder import Recorder
+from shopcue.sources.recordings import PLAYLIST, read_recording
 from sources.servers import FPS, Nginx, free_port, kill, listening, needs, pushed, rtsp_server, running, write_numbered
 
 RATE_HZ = 2.0
