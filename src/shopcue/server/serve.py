@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -28,6 +29,7 @@ __all__ = ["ServerSettings", "serve"]
 _GRACE_S = 5
 _MOST_WAITING = 1024
 _MOST_CONNECTIONS = 4000
+_MOST_FILES = 2 * _MOST_CONNECTIONS
 
 Note = Callable[[str], None]
 """Takes a line for whoever started the server."""
@@ -43,6 +45,7 @@ def serve(settings: ServerSettings, note: Note, *, new_admin_token: bool = False
     for chatty in ("alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings.make_folders()
+    _have_descriptors()
     with _alone(settings), _listening(settings) as listener:
         supervisor = Supervisor(settings)
         parts = open_services(settings, supervisor.alive)
@@ -76,6 +79,14 @@ def _beside(*others: _Part) -> Iterator[None]:
         for other in others:
             other.start()
         yield
+
+
+def _have_descriptors() -> None:
+    """Let this process hold as many connections as the system allows; often it starts with a thousand."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import { Dialog, Icon, copyText } from "../js/ui.js";
 /** The text to paste; nothing of it comes from strangers but the id, which is letters and digits. */
 export function snippetFor(video_id, origin = location.origin) {
   const id = encodeURIComponent(video_id);
-  return `<script type="module" src="${origin}/embed/player.js"></script>\n<shopcue-player src="${origin}/api/public/videos/${id}"></shopcue-player>`;
+  return `<script type="module" src="${origin}/embed/player.js"></script>\n<shopcue-player src="${origin}/play/${id}"></shopcue-player>`;
 }
 
 /** A text with a button that copies it. */

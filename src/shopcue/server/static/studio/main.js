@@ -131,6 +131,12 @@ function wasSignedIn(now = null) {
   }
 }
 
+/** Where whoever signs in wanted to go: only to a page of this server that sends people here. */
+function nextPage() {
+  const next = new URLSearchParams(location.search).get("next") ?? "";
+  return /^\/lab\/[A-Za-z0-9_-]+(\?t=[0-9.]+)?$/.test(next) ? next : "";
+}
+
 function Studio() {
   const toasts = useMemo(() => new Toasts(), []);
   const { data: session, error, loading, reload, setData } = useLoad(async (signal) => {
@@ -145,7 +151,7 @@ function Studio() {
   }, []);
   const leave = useCallback(async () => { try { await remove("/api/session"); wasSignedIn(false); setExpired(false); setData({}); } catch (failure) { toasts.fail(failure); } }, [toasts]);
   // Loaded anew: from where a page may play streams is said when it is loaded, and depends on who asks.
-  const enter = () => { wasSignedIn(true); location.reload(); };
+  const enter = () => { wasSignedIn(true); const next = nextPage(); if (next) location.assign(next); else location.reload(); };
   return html`
     ${error && html`<main class="page" id="main"><${Failure} error=${error} retry=${reload} /></main>`}
     ${!error && loading && !session && html`<main class="page" id="main" aria-busy="true"></main>`}
