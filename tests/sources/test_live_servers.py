@@ -239,6 +239,24 @@ def test_a_publisher_without_the_key_is_shown_out(tmp_path: Path, monkeypatch: p
     assert watched[0].numbers[:3] == [0, 13, 25]
 
 
+def test_ffmpeg_speaks_srt_where_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ffmpeg = needs("ffmpeg", "ffmpeg")
+    video, port = write_numbered(tmp_path / "live.mp4", 8), free_port()
+    monkeypatch.setattr(
+        "shopcue.sources.live.transports.shutil.which", lambda program: ffmpeg if program == "ffmpeg" else None
+    )
+    with pushed(video, f"srt://127.0.0.1:{port}?mode=listener", "mpegts"):
+        time.sleep(0.5)
+        watched = watch(open_source(f"srt://127.0.0.1:{port}", private=True), 3.0)
+    assert watched.problem is None
+    times_s = [frame.time_s for frame in watched.frames]
+    assert times_s == pytest.approx([(number - watched.numbers[0]) / FPS for number in watched.numbers], abs=1e-3)
+    assert len(times_s) >= 2
+    monkeypatch.setattr("shopcue.sources.live.transports.shutil.which", lambda program: None)
+    with pytest.raises(MediaError, match="srt-tools"):
+        list(open_source(f"srt://127.0.0.1:{port}", private=True).read(2.0, 320))
+
+
 def test_the_program_that_speaks_srt_dies_with_its_reader(tmp_path: Path) -> None:
     needs("srt-live-transmit", "srt-tools")
     needs("setpriv", "util-linux")

@@ -723,6 +723,17 @@ def test_a_login_goes_to_its_own_place_alone(web_site: Site, tmp_path: Path) -> 
         assert [login for _, login in other.asked] == [""]
 
 
+def test_a_playlist_cannot_make_us_a_nuisance(web_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of segments of nobody are asked for one by one, not as fast as we can."""
+    monkeypatch.setattr(web, "_RATE_HZ", 10.0)
+    monkeypatch.setattr(web, "_BURST", 5)
+    web_site.pages["/live.m3u8"] = media_playlist(*(f"nothing{n}.ts" for n in range(5_000)))
+    source = NetworkStream(f"{web_site.address}/live.m3u8", private=True)
+    threading.Timer(2.0, source.close).start()
+    list(source.read(2.0, 320))
+    assert 10 <= len(web_site.asked) <= 5 + 10 * 2.5
+
+
 def test_variants_are_chosen_by_their_size() -> None:
     def master(*sizes: str) -> str:
         return "#EXTM3U\n" + "".join(

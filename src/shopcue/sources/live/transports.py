@@ -242,7 +242,23 @@ def _srt_command(request: Request) -> list[str]:
     if transmit := shutil.which("srt-live-transmit"):
         return [transmit, "-q", "-a:no", "-loglevel:fatal", url, "file://con"]
     if ffmpeg := shutil.which("ffmpeg"):
-        return [ffmpeg, "-nostdin", "-loglevel", "quiet", "-f", "data", "-i", url, "-c", "copy", "-f", "data", "pipe:1"]
+        return [
+            ffmpeg,
+            "-nostdin",
+            "-loglevel",
+            "quiet",
+            "-f",
+            "data",
+            "-i",
+            url,
+            "-map",
+            "0",
+            "-c",
+            "copy",
+            "-f",
+            "data",
+            "pipe:1",
+        ]
     raise MediaError(
         f"{address.shown} needs a program that speaks SRT; install srt-live-transmit (of srt-tools) or ffmpeg"
     )

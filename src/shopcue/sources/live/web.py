@@ -7,9 +7,11 @@ place that it was given for and to no other.
 
 from __future__ import annotations
 
+import math
 import re
 import socket
 import threading
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -30,6 +32,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_REDIRECTS = 5
 _TRIES, _PAUSE_S = 3, 0.3
 _CONNECT_S, _READ_S = 5.0, 10.0
+_RATE_HZ, _BURST = 20.0, 100  # of what is asked for: a playlist must not make us a nuisance to others
 _URI = re.compile(r'(URI=")([^"]*)(")')
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^,]*)')
 
@@ -100,6 +103,7 @@ class Web:
         self._login = make_headers(basic_auth=":".join(login)) if login[0] else {}
         self._cut = threading.Event()
         self._open: set[Body] = set()
+        self._due_s = -math.inf  # when the next may be asked for, but for a burst, of the monotonic clock
         self._lock = threading.Lock()
 
     def get(self, url: str, offset: int = 0, end: int | None = None) -> Body:
@@ -146,6 +150,7 @@ class Web:
 
     def _ask(self, target: Target, offset: int, end: int | None) -> tuple[Body, str | None]:
         """Return the answer, and where it redirects to."""
+        self._wait_for_turn()
         for address in self._addresses(target)[:3]:
             connection = connection_to(target, address, _CONNECT_S)
             try:
@@ -163,6 +168,13 @@ class Web:
             self._hold(body)
             return body, response.headers.get("Location") if response.status in _REDIRECTS else None
         raise MediaError(f"{without_secrets(target.url)} does not answer; check that it is on air and may be watched")
+
+    def _wait_for_turn(self) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            self._due_s = max(self._due_s, now_s - _BURST / _RATE_HZ) + 1 / _RATE_HZ
+            wait_s = self._due_s - now_s
+        self._cut.wait(max(0.0, wait_s))
 
     def _addresses(self, target: Target) -> list[str]:
         name = without_secrets(target.url)
