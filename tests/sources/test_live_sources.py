@@ -724,10 +724,11 @@ def test_a_login_goes_to_its_own_place_alone(web_site: Site, tmp_path: Path) -> 
 
 
 def test_a_playlist_cannot_make_us_a_nuisance(web_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of segments of nobody are asked for one by one, not as fast as we can."""
+    """Thousands of segments of nothing are asked for one by one, not as fast as we can."""
     monkeypatch.setattr(web, "_RATE_HZ", 10.0)
     monkeypatch.setattr(web, "_BURST", 5)
-    web_site.pages["/live.m3u8"] = media_playlist(*(f"nothing{n}.ts" for n in range(5_000)))
+    web_site.pages |= {f"/{n}.ts": b"nothing" for n in range(5_000)}
+    web_site.pages["/live.m3u8"] = media_playlist(*(f"{n}.ts" for n in range(5_000)))
     source = NetworkStream(f"{web_site.address}/live.m3u8", private=True)
     threading.Timer(2.0, source.close).start()
     list(source.read(2.0, 320))

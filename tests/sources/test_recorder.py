@@ -219,11 +219,11 @@ def test_a_really_full_disk(web_site: Site, tmp_path: Path) -> None:
         pytest.skip("a small disk can be mounted by root alone")
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=128k", "none", str(disk)], capture_output=True).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(disk)], capture_output=True).returncode:
         pytest.skip("no disk can be mounted here")
     try:
-        recorder = Recorder(disk / "recording", segment_s=1.0)
-        assert record(web_site, write_numbered(tmp_path / "live.ts", 8), recorder) == 16
+        recorder = Recorder(disk / "recording", segment_s=2.0)
+        assert record(web_site, write_numbered(tmp_path / "live.ts", 8, (640, 360)), recorder) == 16
         recorder.close()
         assert "No space left" in recorder.problem
         assert not list(disk.rglob("*.part"))
