@@ -93,7 +93,8 @@ def test_nobody_waits_longer_than_the_deadline_for_others() -> None:
 
 def test_a_shared_method_finds_what_its_own_networks_find() -> None:
     method = open_method("two-stage", Settings(models=Models(threads=1)))
-    both = method.sharing(BatchedDetector(method.detector), BatchedEncoder(method.encoder))
+    detector, encoder = BatchedDetector(method.detector), BatchedEncoder(method.encoder)
+    both = method.sharing(detector, encoder)
     rng = np.random.default_rng(0)
     frames = [Frame(float(k), rng.integers(0, 255, (90, 160, 3), np.uint8)) for k in range(6)]
     with ThreadPoolExecutor(3) as pool:
@@ -104,3 +105,5 @@ def test_a_shared_method_finds_what_its_own_networks_find() -> None:
     np.testing.assert_allclose(np.concatenate(vectors), method.encoder.encode([f.image for f in frames]), atol=1e-5)
     assert both.fingerprints == method.fingerprints
     assert both.encoder.encode([]).shape == (0, method.encoder.dim)
+    detector.batcher.close()
+    encoder.batcher.close()
