@@ -86,6 +86,9 @@ class Kept:
     def words(self) -> Iterable[Utterance | Comment]:
         return ()
 
+    def heard(self, utterances: Sequence[Utterance]) -> None:
+        """Nobody listens here."""
+
     def focuses(self) -> list[Focus]:
         found: dict[int, Focus] = {}
         for _, each in self.news:

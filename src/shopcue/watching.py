@@ -214,6 +214,9 @@ class _Sink:
             found.append(comment if comment.time_s >= 0 else Comment(self.now_s, comment.user, comment.text))
         return found
 
+    def heard(self, utterances: Sequence[Utterance]) -> None:
+        """Take what was heard; the focuses that it names say so themselves."""
+
     def missed(self, start_s: float, end_s: float) -> None:
         """Tell the span that nobody watched."""
         self.now_s = end_s

@@ -55,6 +55,9 @@ class Kept:
     def words(self) -> Iterable[Utterance | Comment]:
         return ()
 
+    def heard(self, utterances: Sequence[Utterance]) -> None:
+        self.listened = [*getattr(self, "listened", ()), *utterances]
+
     def focuses(self) -> list[Focus]:
         found = {each.number: each.focus for each in self.news if each.kind != "withdraw"}
         for number in [each.number for each in self.news if each.kind == "withdraw"]:

@@ -88,6 +88,9 @@ class Kept:
         said, self.said = self.said, []
         return said
 
+    def heard(self, utterances: Sequence[Utterance]) -> None:
+        self.listened = [*getattr(self, "listened", ()), *utterances]
+
     def focuses(self) -> list[Focus]:
         found: dict[int, Focus] = {}
         for _, each in self.news:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -25,11 +27,13 @@ from shopcue.database.events import events_after, last_event_id
 from shopcue.database.shops import put_shop
 from shopcue.database.tables import Focus as FocusRow
 from shopcue.database.tables import Video
+from shopcue.listening import Listener
 from shopcue.methods import Method, open_method
 from shopcue.pipeline import Words
-from shopcue.records import Comment, Focus, Gallery
+from shopcue.records import Comment, Floats, Focus, Gallery, Utterance
 from shopcue.server.addresses import RECORDING
 from shopcue.server.settings import ServerSettings
+from shopcue.server.work import streams
 from shopcue.server.work.place import Place
 from shopcue.server.work.streams import follow_streams
 from shopcue.settings import Models, Settings
@@ -97,10 +101,12 @@ def worker(place: Place) -> Iterator[threading.Event]:
     assert not thread.is_alive()
 
 
-def add_stream(place: Place, wanted: bool = True) -> str:
+def add_stream(place: Place, wanted: bool = True, listened: bool = False) -> str:
     with place.database.write() as session:
         recording = videos.list_videos(session, SHOP, kind="recording").rows[0]
-        return videos.add_video(session, SHOP, "stream", "Live", RECORDING + recording.video_id, wanted=wanted).video_id
+        return videos.add_video(
+            session, SHOP, "stream", "Live", RECORDING + recording.video_id, wanted=wanted, listened=listened
+        ).video_id
 
 
 def read(database: Database, video_id: str) -> Video:
@@ -208,6 +214,42 @@ def test_a_worker_that_leaves_takes_no_stream_off_the_air(place: Place) -> None:
     video = read(place.database, video_id)
     assert (video.wanted, video.state) == (True, "live")
     assert [focus.is_open for focus in shown(place, video_id)][-1:] == [True]
+
+
+class Whisperer:
+    """A recogniser that hears one sentence in every sound, and is told the words of a shop."""
+
+    fingerprint = "whisperer"
+    known: ClassVar[list[str]] = []
+
+    def knowing(self, vocabulary: Sequence[str]) -> Whisperer:
+        self.known.extend(vocabulary)
+        return self
+
+    def recognise(self, samples: Floats) -> list[Utterance]:
+        return [Utterance(0.0, len(samples) / 16_000, " hello there.")]
+
+    def spans(self, samples: Floats) -> list[tuple[int, int]]:
+        return [(0, len(samples))]
+
+
+def test_a_stream_that_is_listened_to_keeps_what_is_said(
+    place: Place, gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear = Whisperer()
+    monkeypatch.setattr(streams, "find_recogniser", lambda **_: (ear, "speech: whisperer"))
+    monkeypatch.setattr(streams, "Listener", partial(Listener, voice=ear, every_s=1.0))
+    deaf, listened = add_stream(place), add_stream(place, listened=True)
+
+    def said(video_id: str) -> list[str]:
+        with place.database.read() as session:
+            return [each.text for each in words.list_utterances(session, video_id)]
+
+    with worker(place):
+        wait_for(lambda: bool(said(listened)))
+    assert set(said(listened)) == {"hello there."}
+    assert said(deaf) == []
+    assert set(ear.known) == {product.title for product in gallery.catalog}
 
 
 def test_a_stream_that_cannot_start_says_why_and_is_tried_again(place: Place) -> None:

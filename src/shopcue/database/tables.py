@@ -118,8 +118,9 @@ class Upload(Row, kw_only=True):
 class Video(Row, kw_only=True):
     """A recording or a live stream of a shop.
 
-    wanted: whether a stream is to run. heard: whether its speech was recognised, also if nothing was said. models: what
-    each model was that it was last matched with, name -> fingerprint, at `matched_at`.
+    wanted: whether a stream is to run; listened: whether its speech is recognised. heard: whether that of a recording
+    was, also if nothing was said. models: what each model was that it was matched with, name -> fingerprint;
+    empty before the first match, `matched_at`.
     """
 
     __tablename__ = "videos"
@@ -136,6 +137,7 @@ class Video(Row, kw_only=True):
     height: Mapped[int | None] = mapped_column(default=None)
     state: Mapped[str]
     wanted: Mapped[bool] = mapped_column(default=False)
+    listened: Mapped[bool] = mapped_column(default=False)
     published: Mapped[bool] = mapped_column(default=False)
     heard: Mapped[bool] = mapped_column(default=False)
     models: Mapped[Json] = mapped_column(default_factory=dict)

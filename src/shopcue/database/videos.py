@@ -52,8 +52,12 @@ def add_video(
     source: str,
     playback_url: str | None = None,
     wanted: bool = False,
+    listened: bool = False,
 ) -> Video:
-    """Add a recording or a stream of a shop. source: a path or an address. wanted: whether a stream is to start."""
+    """Add a recording or a stream of a shop. source: a path or an address.
+
+    wanted: whether a stream is to start. listened: whether its speech is to be recognised.
+    """
     if kind not in _STATES:
         raise RecordError(f"the kind of a video is {kind[:40]!r}, expected recording or stream")
     now = time.time()
@@ -65,6 +69,7 @@ def add_video(
         playback_url=playback_url,
         state=_STATES[kind][0],
         wanted=wanted,
+        listened=listened,
         created_at=now,
         updated_at=now,
     )

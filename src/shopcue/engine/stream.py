@@ -57,7 +57,10 @@ class Sink(Protocol):
         """Take the state of the stream; problem: one line, empty when all is well."""
 
     def words(self) -> Iterable[Utterance | Comment]:
-        """Return what was said and written since the last call."""
+        """Return what was written since the last call, and what was said, where the sink knows of it."""
+
+    def heard(self, utterances: Sequence[Utterance]) -> None:
+        """Take what the ears have heard, in order of time."""
 
 
 @dataclass(slots=True)
@@ -203,7 +206,10 @@ class Stream:
 
     def _step(self, frame: Frame) -> None:
         self._follow_the_shop()
-        for words in (*self._sink.words(), *(self._ears.said(self._name) if self._ears is not None else ())):
+        said = self._ears.said(self._name) if self._ears is not None else []
+        if said:
+            self._sink.heard(said)
+        for words in (*self._sink.words(), *said):
             self._session.update(words)
         height, width = frame.image.shape[:2]
         self.size = (round(width * frame.scale), round(height * frame.scale))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import os
 import shutil
@@ -73,6 +74,12 @@ class WhisperRecogniser:
         self._beam = beam
         self._hint = hint_words(vocabulary)
         self._language: str | None = None if self._model.model.is_multilingual else "en"
+
+    def knowing(self, vocabulary: Sequence[str]) -> WhisperRecogniser:
+        """Return a recogniser with the same weights, in memory once, for a stream with a vocabulary of its own."""
+        other = copy.copy(self)
+        other._hint = hint_words(vocabulary)
+        return other
 
     @property
     def fingerprint(self) -> str:

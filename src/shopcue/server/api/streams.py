@@ -32,7 +32,16 @@ def add(shop: ShopName, body: NewStream, who: SignedIn, parts: Parts) -> Video:
         else:
             check_address(body.url, STREAMS, allow_private=private)
         title = body.title or "Live"
-        video = videos.add_video(session, shop, "stream", title, body.url, body.playback_url, wanted=body.start)
+        video = videos.add_video(
+            session,
+            shop,
+            "stream",
+            title,
+            body.url,
+            body.playback_url,
+            wanted=body.start,
+            listened=body.speech == "auto",
+        )
         return view_videos(parts, session, [video])[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +19,8 @@ from shopcue.database.tables import Focus as FocusRow
 from shopcue.database.tables import Video
 from shopcue.engine import Engine, State, Stream
 from shopcue.errors import MediaError, Missing, ShopcueError
+from shopcue.listening import Listener
+from shopcue.models.recognition import find_recogniser
 from shopcue.records import Comment, Utterance
 from shopcue.server.addresses import RECORDING
 from shopcue.server.work.place import Place
@@ -28,6 +30,7 @@ from shopcue.trace import TraceFiles
 _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 0.5
+_MOST_TITLES = 200  # whose words a recogniser is told
 _CLOCK_EVERY_S = 2.0  # so often it is written down how far a stream is
 _PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 120.0
@@ -35,7 +38,7 @@ _LONGEST_PAUSE_S = 120.0
 
 def follow_streams(place: Place, leaving: threading.Event) -> None:
     """Start the streams that are wanted and stop those that are not, until `leaving` is set."""
-    engine = Engine(place.method("auto"))
+    engine = Engine(place.method("auto"), listener=_ears(place))
     running: dict[str, _OnAir] = {}
     while not leaving.is_set():
         try:
@@ -54,6 +57,22 @@ def follow_streams(place: Place, leaving: threading.Event) -> None:
     for on_air in running.values():
         on_air.leave()
     engine.close()
+
+
+def _ears(place: Place) -> Callable[[str], Listener] | None:
+    """Return what makes the listener of a stream, or None where nothing can recognise speech."""
+    recogniser, line = find_recogniser(threads=1)
+    _log.info(line)
+    if recogniser is None:
+        return None
+
+    def listener(video_id: str) -> Listener:
+        with place.database.read() as session:
+            shop = videos.get_video(session, video_id).shop
+        titles = [product.title for product in place.store.products(shop, limit=_MOST_TITLES).products]
+        return Listener(recogniser.knowing(titles))
+
+    return listener
 
 
 class _OnAir:
@@ -112,6 +131,7 @@ class _OnAir:
             self._sink,
             trace=trace,
             first_s=first_s,
+            sound=video.listened,
             resumed=tuple(replace(focuses.to_record(row), end_s=max(row.end_s, reached_s)) for row in open_rows),
         )
 
@@ -185,6 +205,11 @@ class _Sink:
         if found:
             self._last_comment = found[-1][0]
         return [comment for _, comment in found]
+
+    def heard(self, utterances: Sequence[Utterance]) -> None:
+        """Write down what was said."""
+        with suppress(Missing), self.place.database.write() as session:
+            words.add_utterances(session, videos.get_video(session, self.video.video_id).video_id, utterances)
 
     def _write(self, session: Session, video: Video, news: Announcement, now_s: float) -> None:
         titles = self.stream.titles if self.stream else {}

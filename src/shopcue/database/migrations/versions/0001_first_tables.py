@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("height", number(), nullable=True),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("wanted", sa.Boolean(), nullable=False),
+        sa.Column("listened", sa.Boolean(), nullable=False),
         sa.Column("published", sa.Boolean(), nullable=False),
         sa.Column("heard", sa.Boolean(), nullable=False),
         sa.Column("models", sa.JSON(), nullable=False),
