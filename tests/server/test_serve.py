@@ -125,7 +125,8 @@ def test_a_hostile_request_line_is_refused_politely(server: Running) -> None:
             connection.settimeout(10)
             with suppress(ConnectionError):
                 answer = connection.recv(100)
-                assert answer == b"" or answer.startswith(b"HTTP/1.1 4"), answer
+                # One reader of requests refuses a version that there is not, another answers in one that there is.
+                assert answer == b"" or answer.startswith((b"HTTP/1.1 3", b"HTTP/1.1 4")), answer
     assert httpx.get(f"{server.url}/healthz").status_code == 200
 
 
