@@ -19,12 +19,10 @@ from shopcue.catalog.cache import DownloadCache, EmbeddingCache
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import ItemReport, read_feed
 from shopcue.catalog.fetch import HttpFetcher
-from shopcue.catalog.pictures import read_picture, shrink
+from shopcue.catalog.pictures import read_picture
 from shopcue.errors import SettingsError
 from shopcue.evaluation import naive_focuses, read_truth
 from shopcue.exports import read_focuses
-from shopcue.focusing import probabilities
-from shopcue.looking import Examiner
 from shopcue.methods import METHODS, Method, make_detector, make_encoder, open_method
 from shopcue.metrics.focuses import FocusScores, Span, score_focuses
 from shopcue.metrics.focuses import Video as Scored
@@ -85,9 +83,9 @@ def match(
 ) -> Matched:
     """Find which product of a feed is on screen in a video, and when; write the results where `out` is given.
 
-    catalog: a feed, or a store if `shop` names one of its shops.
-    speech: auto, none, or the path of a .vtt or .srt file. method: auto, one-stage or two-stage. update: called with
-    what is being done and how far it is. note: called with lines for the user. Raises a ShopcueError for bad input.
+    catalog: a feed, or a store if `shop` names one of its shops. speech: auto, none, or the path of a .vtt or .srt
+    file. method: auto, one-stage or two-stage. update: called with what is being done and how far it is. note: called
+    with lines for the user. Raises a ShopcueError for bad input.
     """
     if method not in METHODS:
         raise SettingsError(f"the method is {method!r}, expected one of {', '.join(METHODS)}")
@@ -160,14 +158,9 @@ def search(
         read_picture(Path(image))  # a photo that cannot be read ends it before the long work
     method = open_method("two-stage", settings)
     gallery = open_shop(catalog, method.encoder, shop=shop, update=update).gallery
-    examiner = Examiner(gallery, method.encoder, method.trained.cohort, verify=settings.matching.verify)
-    products = gallery.catalog.products
+    examiner = method.examiner(gallery)
     for image in images:
-        picture = shrink(read_picture(Path(image)).image, settings.sampling.max_side_px)
-        score = examiner.examine(picture, method.detector.detect([Frame(0.0, picture)])[0])
-        chances = probabilities(score)
-        best = np.argsort(-score, kind="stable")[:k]
-        yield Answer(str(image), tuple((products[p].product_id, float(chances[p])) for p in best))
+        yield Answer(str(image), tuple(method.search(examiner, read_picture(Path(image)).image, k)))
 
 
 def open_shop(

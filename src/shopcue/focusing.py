@@ -68,10 +68,6 @@ class Decoder:
         """Return the decisions of all moments that are still open, by the best sequence to the last one."""
         return self._take(self._best_way())
 
-    def pending(self) -> list[tuple[float, int]]:
-        """Return the decisions as they stand for the moments that are still open; later moments may change them."""
-        return self._label(self._best_way())
-
     def expect(self, product: int, sureness: float) -> None:
         """Begin a sequence that goes on with a product: sureness 1, as if it were on screen; 0, as if nothing were."""
         self._value[product + 1] = self._value[0] + self._switch * (2 * sureness - 1)

@@ -149,6 +149,7 @@ class Examiner:
     """
 
     def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, *, verify: int) -> None:
+        self.catalog = gallery.catalog
         self._comparison = Comparison(gallery, encoder, cohort, verify)
         self._encoder, self._windows = encoder, WindowDetector(encoder)
 

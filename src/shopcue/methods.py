@@ -9,15 +9,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
+from shopcue.catalog.pictures import shrink
 from shopcue.errors import SettingsError, WeightsError
-from shopcue.looking import Looker, TrackletLooker, WindowLooker
+from shopcue.focusing import probabilities
+from shopcue.looking import Examiner, Looker, TrackletLooker, WindowLooker
 from shopcue.matching import FEATURES, Calibration
 from shopcue.models.calibration import TrainedCalibration, read_calibration
 from shopcue.models.detector import DETECTORS, Detector, WindowDetector
 from shopcue.models.image import ENCODERS, ImageEncoder
 from shopcue.models.text import LexicalMatcher
 from shopcue.pipeline import Session, Update, Words, find_focuses
-from shopcue.records import Focus, Gallery
+from shopcue.records import Focus, Frame, Gallery, Image
 from shopcue.settings import Models, Settings
 from shopcue.sources.files import VideoInfo, read_frames
 from shopcue.trace import Trace
@@ -79,6 +83,17 @@ class Method:
         """Return a session of one stream against a shop, with words and pictures; a trace is told what it does."""
         text = LexicalMatcher(gallery.catalog)
         return Session(gallery.catalog, self.looker(gallery, trace), self.calibration, text, self.settings, trace=trace)
+
+    def examiner(self, gallery: Gallery) -> Examiner:
+        """Return what looks for the products of a gallery in single photos."""
+        return Examiner(gallery, self.encoder, self.trained.cohort, verify=self.settings.matching.verify)
+
+    def search(self, examiner: Examiner, photo: Image, k: int) -> list[tuple[str, float]]:
+        """Return the k products that a photo most likely shows: (product id, probability), the best first."""
+        picture = shrink(photo, self.settings.sampling.max_side_px)
+        score = examiner.examine(picture, self.detector.detect([Frame(0.0, picture)])[0])
+        chances, products = probabilities(score), examiner.catalog.products
+        return [(products[p].product_id, float(chances[p])) for p in np.argsort(-score, kind="stable")[:k]]
 
     def change(self, session: Session, gallery: Gallery, trace: Trace | None = None) -> list[Focus]:
         """Let a running session go on with the shop as it is now, and return the focuses that have ended for good."""

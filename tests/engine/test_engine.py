@@ -133,8 +133,8 @@ def test_one_stream_stops_and_another_changes_its_shop_while_the_rest_go_on(engi
     streams[1].change_shop(Fixed(shows[1].gallery))
     assert all(sink.ended.wait(120) for sink in sinks)
     assert streams[1].counts.frames == streams[2].counts.frames == 28
-    assert set(streams[1].titles) == set(shows[1].gallery.catalog.position)
-    assert set(streams[2].titles) == set(shows[0].gallery.catalog.position)
+    assert set(streams[1].catalog.position) == set(shows[1].gallery.catalog.position)
+    assert set(streams[2].catalog.position) == set(shows[0].gallery.catalog.position)
 
 
 class Faulty:

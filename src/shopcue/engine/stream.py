@@ -25,7 +25,7 @@ from shopcue.engine.waiting import Arrived, Full, Note, State, Waiting
 from shopcue.errors import ShopcueError
 from shopcue.methods import Method
 from shopcue.pipeline import FORGOTTEN_S, Session
-from shopcue.records import AudioChunk, Comment, Focus, Frame, Gallery, Utterance
+from shopcue.records import AudioChunk, Catalog, Comment, Focus, Frame, Gallery, Utterance
 from shopcue.sources.live import Source
 from shopcue.trace import TraceFiles
 
@@ -142,9 +142,9 @@ class Stream:
         self._thread.join(patience_s)
 
     @property
-    def titles(self) -> dict[str, str]:
-        """The titles of the products on air, by their ids."""
-        return {product.product_id: product.title for product in self._session.catalog}
+    def catalog(self) -> Catalog:
+        """The products on air."""
+        return self._session.catalog
 
     @property
     def alive(self) -> bool:

@@ -44,6 +44,7 @@ from shopcue.database.webhooks import (
 )
 from shopcue.errors import UnsafeAddress
 from shopcue.server.live import event_fields
+from shopcue.server.rounds import Rounds
 
 _log = logging.getLogger(__name__)
 
@@ -168,32 +169,20 @@ class WebhookSender:
     ) -> None:
         self._database = database
         self._poster = poster or Poster()
-        self._every_s = every_s
         self._first_rest_s = first_rest_s
         self._retry_s = retry_s
-        self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._busy: set[str] = set()
         self._rests: dict[str, _Rest] = {}
-        self._thread = threading.Thread(target=self._run, name="shopcue-webhooks", daemon=True)
+        self._rounds = Rounds(self._look, every_s, "shopcue-webhooks")
 
     def start(self) -> None:
         """Begin to send."""
-        self._thread.start()
+        self._rounds.start()
 
     def stop(self) -> None:
         """Send no more; what is on its way is not waited for, and sent again at the next start if need be."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._look()
-            except Exception:  # whatever it is, the next look may do better: the events wait
-                _log.exception("webhooks cannot be served")
-            self._stopping.wait(self._every_s)
+        self._rounds.stop()
 
     def _look(self) -> None:
         """Queue what is new and start on what is due, one thread for each webhook."""
@@ -224,7 +213,7 @@ class WebhookSender:
             for place, due in enumerate(batch):
                 reply = self._poster.post(due.webhook.url, *message(due.event, due.webhook.secret))
                 self._settle(due, reply)
-                if not reply.arrived or self._stopping.is_set():
+                if not reply.arrived or self._rounds.stopping:
                     self._put_back(batch[place + 1 :])
                     break
         except Exception:

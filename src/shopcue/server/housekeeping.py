@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,6 +16,7 @@ from shopcue.database import uploads
 from shopcue.database.jobs import FINAL_STATES
 from shopcue.database.retention import prune
 from shopcue.database.tables import Job, Upload
+from shopcue.server.rounds import Rounds
 from shopcue.server.services import Services
 
 _log = logging.getLogger(__name__)
@@ -26,32 +26,9 @@ _YOUNG_S = 86_400.0  # what is younger may be on its way: a download, or a file 
 _USED_S = 30 * 86_400.0  # how long it is remembered that an upload was used
 
 
-class Housekeeping:
-    """Tidies a server every ten minutes, in a thread of its own, until it is stopped."""
-
-    def __init__(self, parts: Services, every_s: float = EVERY_S) -> None:
-        self._parts = parts
-        self._every_s = every_s
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="shopcue-housekeeping", daemon=True)
-
-    def start(self) -> None:
-        """Begin, with a first round at once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the step that is under way."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=2.0)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                tidy(self._parts)
-            except Exception:  # whatever it is: the next round may do better
-                _log.exception("housekeeping failed")
-            self._stopping.wait(self._every_s)
+def housekeeping(parts: Services, every_s: float = EVERY_S) -> Rounds:
+    """Return what tidies a server every ten minutes."""
+    return Rounds(lambda: tidy(parts), every_s, "shopcue-housekeeping")
 
 
 def tidy(parts: Services, now: float | None = None) -> None:

@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from shopcue.catalog.onair import Galleries
-from shopcue.catalog.pictures import decode_picture, shrink
-from shopcue.focusing import probabilities
-from shopcue.records import Frame, Gallery, Image
+from shopcue.catalog.pictures import decode_picture
+from shopcue.records import Gallery
 from shopcue.server.problems import TooMany
 from shopcue.server.services import Services
 from shopcue.settings import Models, Settings
@@ -31,7 +28,7 @@ _PICTURE_BYTES: Final = 256 << 20
 
 @dataclass(slots=True)
 class _Shelf:
-    """A shop that was searched lately; gallery, examiner: as it was then, and what looks for its products."""
+    """A shop that was searched lately, as it was then, and what looks for its products."""
 
     galleries: Galleries
     gallery: Gallery | None = None
@@ -53,17 +50,11 @@ class PhotoSearch:
         data: a picture as a file. Raises MediaError for one that cannot be read, WeightsError for a shop that another
         encoder embedded, TooMany if others are searching for too long.
         """
-        photo = shrink(decode_picture(data, "the photo").image, self._settings.sampling.max_side_px)
+        photo = decode_picture(data, "the photo").image
         with self._my_turn():
             if not len(self._parts.store.snapshot(shop)):
                 return []
-            return self._best(*self._examiner(shop), photo, k)
-
-    def _best(self, gallery: Gallery, examiner: Examiner, photo: Image, k: int) -> list[tuple[str, float]]:
-        score = examiner.examine(photo, self._method.detector.detect([Frame(0.0, photo)])[0])
-        chances = probabilities(score)
-        products = gallery.catalog.products
-        return [(products[p].product_id, float(chances[p])) for p in np.argsort(-score, kind="stable")[:k]]
+            return self._method.search(self._examiner(shop), photo, k)
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
@@ -80,10 +71,8 @@ class PhotoSearch:
 
         return open_method("two-stage", self._settings)
 
-    def _examiner(self, shop: str) -> tuple[Gallery, Examiner]:
-        """Return a shop as it is now, and what looks for its products; made anew only if the shop has changed."""
-        from shopcue.looking import Examiner
-
+    def _examiner(self, shop: str) -> Examiner:
+        """Return what looks for the products of a shop as it is now; made anew only if the shop has changed."""
         method = self._method
         shelf = self._shelves.get(shop)
         if shelf is None:
@@ -95,7 +84,5 @@ class PhotoSearch:
             self._shelves.popitem(last=False)
         gallery = shelf.galleries.current()
         if shelf.examiner is None or gallery is not shelf.gallery:
-            verify = self._settings.matching.verify
-            shelf.examiner = Examiner(gallery, method.encoder, method.trained.cohort, verify=verify)
-            shelf.gallery = gallery
-        return gallery, shelf.examiner
+            shelf.examiner, shelf.gallery = method.examiner(gallery), gallery
+        return shelf.examiner

@@ -19,7 +19,7 @@ from shopcue.database.tokens import create_token, list_tokens
 from shopcue.errors import SettingsError
 from shopcue.server.app import create_app
 from shopcue.server.delivery import webhook_sender
-from shopcue.server.housekeeping import Housekeeping
+from shopcue.server.housekeeping import housekeeping
 from shopcue.server.services import open_services
 from shopcue.server.settings import ServerSettings
 from shopcue.server.supervisor import Supervisor
@@ -53,7 +53,7 @@ def serve(settings: ServerSettings, note: Note, *, new_admin_token: bool = False
             if token := _first_token(parts.database, anew=new_admin_token):
                 note(f"admin token, shown this once: {token}")
             webhooks = webhook_sender(parts.database, allow_private=settings.allow_private)
-            with _beside(supervisor, Housekeeping(parts), webhooks):
+            with _beside(supervisor, housekeeping(parts), webhooks):
                 note(f"shopcue listens at {_address(listener)}")
                 _Server(create_app(parts), settings).run([listener])
         finally:

@@ -21,7 +21,7 @@ from shopcue.engine import Engine, State, Stream
 from shopcue.errors import MediaError, Missing, ShopcueError
 from shopcue.listening import Listener
 from shopcue.models.recognition import find_recogniser
-from shopcue.records import Comment, Utterance
+from shopcue.records import Catalog, Comment, Focus, Utterance
 from shopcue.server.addresses import RECORDING
 from shopcue.server.work.place import Place
 from shopcue.sources.live import NetworkStream, PacedFile, Source
@@ -38,7 +38,7 @@ _LONGEST_PAUSE_S = 120.0
 
 def follow_streams(place: Place, leaving: threading.Event) -> None:
     """Start the streams that are wanted and stop those that are not, until `leaving` is set."""
-    engine = Engine(place.method("auto"), listener=_ears(place))
+    engine: Engine | None = None  # its networks are loaded when the first stream is wanted
     running: dict[str, _OnAir] = {}
     while not leaving.is_set():
         try:
@@ -50,13 +50,17 @@ def follow_streams(place: Place, leaving: threading.Event) -> None:
             continue
         for video_id in running.keys() - wanted.keys():
             running.pop(video_id).stop()
+        if wanted and engine is None:
+            engine = Engine(place.method("auto"), listener=_ears(place))
         for video_id, video in wanted.items():
+            assert engine is not None
             running.setdefault(video_id, _OnAir(video_id, place, engine)).look_after(video)
         leaving.wait(_LOOK_EVERY_S)
     # They are still wanted: whoever starts next goes on with them.
     for on_air in running.values():
         on_air.leave()
-    engine.close()
+    if engine is not None:
+        engine.close()
 
 
 def _ears(place: Place) -> Callable[[str], Listener] | None:
@@ -89,27 +93,31 @@ class _OnAir:
         if self._stream is not None and self._stream.alive:
             return
         if self._stream is not None:
-            self._stream, failed = None, video.state == "failed"
-            if not failed:  # a file that was played to its end
+            self._engine.stop(self._video_id)
+            self._stream = None
+            if self._sink is None or not self._sink.failed:  # a file that was played to its end
                 self._change(wanted=False, state="stopped")
                 return
-            self._due_s = time.monotonic() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            self._wait()
         if time.monotonic() >= self._due_s:
             self._start(video)
 
     def stop(self) -> None:
         """End the stream for good: nobody wants it any more."""
         if self._stream is not None:
-            threading.Thread(target=self._stream.stop, name="shopcue-stop", daemon=True).start()
+            self._engine.stop(self._video_id, patience_s=0.0)
         else:
             self._change(state="stopped", error="")
 
     def leave(self) -> None:
-        """End the stream because this process ends: what is on screen is left open."""
-        if self._stream is not None and self._sink is not None:
+        """Write nothing more, because this process ends: what is on screen is left open."""
+        if self._sink is not None:
             self._sink.leaving = True
-            self._stream.stop(patience_s=3.0)
+
+    def _wait(self) -> None:
+        """Leave the stream alone for a while, each time for longer."""
+        self._due_s = time.monotonic() + self._pause_s
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _start(self, video: Video) -> None:
         try:
@@ -119,8 +127,7 @@ class _OnAir:
             first_s, open_rows = self._go_on(video, reached_s)
         except ShopcueError as error:
             self._change(state="failed", error=str(error))
-            self._due_s = time.monotonic() + self._pause_s
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+            self._wait()
             return
         trace = TraceFiles(self._place.settings.video_folder(video.video_id) / "trace")
         self._sink = _Sink(self._place, video, _focus_ids={n: row.focus_id for n, row in enumerate(open_rows)})
@@ -162,13 +169,14 @@ class _OnAir:
 class _Sink:
     """Writes down what one stream tells, each piece with its event, and reads what viewers write about it.
 
-    leaving: set when the process ends and the stream does not.
+    leaving: set when the process ends and the stream does not. failed: whether the stream has ended for a reason.
     """
 
     place: Place
     video: Video
     stream: Stream | None = None
     leaving: bool = False
+    failed: bool = False
     _focus_ids: dict[int, str] = field(default_factory=dict)
     _last_comment: int | None = None
     _clock_s: float = 0.0
@@ -191,6 +199,7 @@ class _Sink:
 
     def state(self, state: State, problem: str) -> None:
         """Write the state of the stream; one that was deleted has none."""
+        self.failed = state == "failed"
         if self.leaving:
             return
         with suppress(Missing), self.place.database.write() as session:
@@ -211,8 +220,14 @@ class _Sink:
         with suppress(Missing), self.place.database.write() as session:
             words.add_utterances(session, videos.get_video(session, self.video.video_id).video_id, utterances)
 
+    def _titles(self, focus: Focus) -> dict[str, str]:
+        """Return the titles of what a focus may show instead."""
+        catalog = self.stream.catalog if self.stream is not None else Catalog(())
+        others = [each.product_id for each in focus.alternatives if each.product_id in catalog.position]
+        return {product_id: catalog.products[catalog.position[product_id]].title for product_id in others}
+
     def _write(self, session: Session, video: Video, news: Announcement, now_s: float) -> None:
-        titles = self.stream.titles if self.stream else {}
+        titles = self._titles(news.focus)
         focus_id = self._focus_ids.get(news.number)
         if focus_id is None or news.kind == "open":
             row = focuses.save_open(session, video, news.focus, None, now_s, titles)
