@@ -14,6 +14,7 @@ from shopcue.listening import Listener
 from shopcue.methods import Method
 from shopcue.records import Focus
 from shopcue.sources.live import Source
+from shopcue.sources.recorder import Recorder
 from shopcue.trace import TraceFiles
 
 
@@ -41,6 +42,7 @@ class Engine:
         sink: Sink,
         *,
         trace: TraceFiles | None = None,
+        recorder: Recorder | None = None,
         first_s: float = 0.0,
         full: Full = "drop",
         resumed: tuple[Focus, ...] = (),
@@ -57,6 +59,7 @@ class Engine:
             turns=self._turns,
             ears=ears,
             trace=trace,
+            recorder=recorder,
             first_s=first_s,
             full=full,
             resumed=resumed,

@@ -30,6 +30,13 @@ class _Ear:
     sound: deque[AudioChunk] = field(default_factory=deque)
     heard: deque[Utterance] = field(default_factory=deque)
     lost_s: float = 0.0
+    ended: bool = False  # nothing comes any more
+    done: bool = False  # and all of it was listened to
+
+    @property
+    def calls(self) -> bool:
+        """Whether there is something to be done for it."""
+        return bool(self.sound) or (self.ended and not self.done)
 
     @property
     def waiting_s(self) -> float:
@@ -73,6 +80,16 @@ class Ears:
             ear.heard.clear()
             return heard
 
+    def finish(self, stream: str, patience_s: float) -> list[Utterance]:
+        """Listen to what waits of a stream that has ended, for patience_s at most, and return what was still heard."""
+        with self._came:
+            ear = self._ears.get(stream)
+            if ear is not None:
+                ear.ended = True
+                self._came.notify_all()
+                self._came.wait_for(lambda: ear.done or self._closed, patience_s)
+        return self.said(stream)
+
     def lost_s(self, stream: str) -> float:
         """Return how many seconds of a stream were never listened to."""
         ear = self._ears.get(stream)
@@ -87,7 +104,7 @@ class Ears:
         """End the thread after what it is at."""
         with self._came:
             self._closed = True
-            self._came.notify()
+            self._came.notify_all()
         self._thread.join()
 
     def _run(self) -> None:
@@ -96,29 +113,37 @@ class Ears:
         while (turn := self._next()) is not None:
             name, ear, chunk = turn
             began_s = time.monotonic()
-            try:
-                ear.listener = ear.listener or self._listener(name)
-                heard = ear.listener.update(chunk)
-            except ShopcueError as error:
-                _log.warning("a piece of sound cannot be heard: %s", error)
-                continue
-            except Exception:  # one stream's sound must not make all others deaf
-                _log.exception("a piece of sound cannot be heard, by a fault of ours")
-                continue
+            heard = self._listen(name, ear, chunk)
             with self._came:
                 ear.heard.extend(heard)
+                if chunk is None:
+                    ear.done = True
+                    self._came.notify_all()
             self._rest(time.monotonic() - began_s)
 
-    def _next(self) -> tuple[str, _Ear, AudioChunk] | None:
-        """Return the sound of the stream whose turn it is, joined; None when closed."""
+    def _listen(self, name: str, ear: _Ear, chunk: AudioChunk | None) -> list[Utterance]:
+        """Return what is heard in a piece of sound, or, where there is none, at the end of all sound."""
+        try:
+            if chunk is None:
+                return ear.listener.finish() if ear.listener is not None else []
+            ear.listener = ear.listener or self._listener(name)
+            return ear.listener.update(chunk)
+        except ShopcueError as error:
+            _log.warning("a piece of sound cannot be heard: %s", error)
+        except Exception:  # one stream's sound must not make all others deaf
+            _log.exception("a piece of sound cannot be heard, by a fault of ours")
+        return []
+
+    def _next(self) -> tuple[str, _Ear, AudioChunk | None] | None:
+        """Return the sound of the stream whose turn it is, joined, or its end; None when closed."""
         with self._came:
-            while not self._closed and not any(ear.sound for ear in self._ears.values()):
+            while not self._closed and not any(ear.calls for ear in self._ears.values()):
                 self._came.wait()
             if self._closed:
                 return None
-            name = next(name for name, ear in self._ears.items() if ear.sound)
+            name = next(name for name, ear in self._ears.items() if ear.calls)
             ear = self._ears[name] = self._ears.pop(name)  # behind all others
-            return name, ear, _joined(ear.sound)
+            return name, ear, _joined(ear.sound) if ear.sound else None
 
     def _rest(self, worked_s: float) -> None:
         with self._came:

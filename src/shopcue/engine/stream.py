@@ -27,6 +27,7 @@ from shopcue.methods import Method
 from shopcue.pipeline import FORGOTTEN_S, Session
 from shopcue.records import AudioChunk, Catalog, Comment, Focus, Frame, Gallery, Utterance
 from shopcue.sources.live import Source
+from shopcue.sources.recorder import Recorder
 from shopcue.trace import TraceFiles
 
 _log = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ _SHOP_EVERY_S = 1.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEADY_S = 30.0  # a connection that lasted so long was a good one: the next pause is short again
 _MOST_FAULTS = 3
+_LAST_WORDS_S = 60.0  # a file that has ended waits so long for what was said in it,
+_LAST_WORDS_OF_STOPPED_S = 2.0  # a stream that somebody stops does not
+_FAREWELL_S = 5.0
 
 
 class Shop(Protocol):
@@ -85,8 +89,9 @@ class Stream:
 
     name: by which the ears know it. source: where it comes from. shop: what is looked for; read again when it changes.
     sink: takes the news. turns: at the processor, shared by all streams. ears: listen to its speech; None goes without.
-    trace: takes down what is decided. first_s: the time of the stream at which it starts, for one that goes on after
-    its process died. full: see `Full`. resumed: what was on screen then: see `Announcer`.
+    trace: takes down what is decided. recorder: keeps what comes, and is closed in the end. first_s: the time of the
+    stream at which it starts, for one that goes on after its process died. full: see `Full`. resumed: what was on
+    screen then: see `Announcer`.
     """
 
     def __init__(
@@ -100,6 +105,7 @@ class Stream:
         turns: threading.Semaphore | None = None,
         ears: Ears | None = None,
         trace: TraceFiles | None = None,
+        recorder: Recorder | None = None,
         first_s: float = 0.0,
         full: Full = "drop",
         resumed: Sequence[Focus] = (),
@@ -107,7 +113,7 @@ class Stream:
         self.counts = Counts()
         self.size: tuple[int | None, int | None] = (None, None)  # width and height in pixels, once a frame has come
         self._name, self._source, self._shop, self._method = name, source, shop, method
-        self._sink, self._ears, self._trace = sink, ears, trace
+        self._sink, self._ears, self._trace, self._recorder = sink, ears, trace, recorder
         self._turns = turns or threading.Semaphore()
         self._stopping = threading.Event()
         self._frames = Waiting(_WAITING_FRAMES, full)
@@ -147,6 +153,13 @@ class Stream:
         return self._session.catalog
 
     @property
+    def recording(self) -> str:
+        """Whether what comes is kept: empty for no, `on`, or why it cannot be kept now."""
+        if self._recorder is None or not self.counts.connections:
+            return ""
+        return self._recorder.problem or "on"
+
+    @property
     def alive(self) -> bool:
         """Whether the stream still runs."""
         return self._thread.is_alive()
@@ -161,6 +174,7 @@ class Stream:
             with threadpool_limits(1, "blas"):
                 while (item := self._frames.get()) is not None:
                     self._take(item)
+            self._hear_the_last()
             ended = self._session.finish(self._now_s)
             self._sink.announce(self._announcer.finish(ended, self._now_s), self._now_s)
             if self._trace is not None:
@@ -175,6 +189,10 @@ class Stream:
             self.halt()
             if self._ears is not None:
                 self._ears.forget(self._name)
+            if reader.is_alive():
+                reader.join(_FAREWELL_S)
+            if self._recorder is not None:
+                self._recorder.close()
 
     def _take(self, item: Arrived | Note) -> None:
         """Look at a frame; a fault of ours starts the session anew, with what is on screen, some times."""
@@ -206,11 +224,7 @@ class Stream:
 
     def _step(self, frame: Frame) -> None:
         self._follow_the_shop()
-        said = self._ears.said(self._name) if self._ears is not None else []
-        if said:
-            self._sink.heard(said)
-        for words in (*self._sink.words(), *said):
-            self._session.update(words)
+        self._listen(self._ears.said(self._name) if self._ears is not None else [])
         height, width = frame.image.shape[:2]
         self.size = (round(width * frame.scale), round(height * frame.scale))
         detections = self._method.detector.detect([frame])[0]
@@ -223,6 +237,19 @@ class Stream:
         if self._ears is not None:
             self.counts.deaf_s = self._ears.lost_s(self._name)
         self._sink.announce(self._announcer.update(ended, outlook, self._now_s), self._now_s)
+
+    def _listen(self, said: Sequence[Utterance]) -> None:
+        """Take what was said, and what was written."""
+        if said:
+            self._sink.heard(said)
+        for words in (*self._sink.words(), *said):
+            self._session.update(words)
+
+    def _hear_the_last(self) -> None:
+        """Take what was said in the end, which is heard a little after it was seen."""
+        if self._ears is not None:
+            patience_s = _LAST_WORDS_OF_STOPPED_S if self._stopping.is_set() else _LAST_WORDS_S
+            self._listen(self._ears.finish(self._name, patience_s))
 
     def _follow_the_shop(self) -> None:
         if time.monotonic() - self._shop_s < _SHOP_EVERY_S:
@@ -270,7 +297,8 @@ class Stream:
         shift_s: float | None = None
         self.counts.connections += 1
         sound = self._ears is not None
-        with closing(self._source.read(sampling.rate_hz, sampling.max_side_px, sound=sound)) as items:
+        items = self._source.read(sampling.rate_hz, sampling.max_side_px, sound=sound, recorder=self._recorder)
+        with closing(items):
             for item in items:
                 if self._stopping.is_set():
                     break
@@ -279,6 +307,8 @@ class Stream:
                     continue
                 if shift_s is None:
                     shift_s = self._start_of_connection_s(began_s) - item.time_s
+                    if self._recorder is not None:
+                        self._recorder.place(shift_s)
                     self._frames.put(Note("live"))
                 self._read_s = item.time_s + shift_s
                 self._frames.put(Arrived(Frame(self._read_s, item.image, item.scale), time.monotonic()))
