@@ -245,6 +245,9 @@ def live(
         str, typer.Option(metavar="auto|one-stage|two-stage", help="How products are found in a frame.")
     ] = "auto",
     speed: Annotated[float, typer.Option(min=0.1, max=1000, help="How fast a file plays.")] = 1.0,
+    keep_hours: Annotated[
+        float | None, typer.Option(metavar="N", help="Keep the last N hours of the stream in DIR/recording.")
+    ] = None,
     shop: StoredShop = None,
     config: Config = None,
 ) -> None:
@@ -263,6 +266,7 @@ def live(
             shop=shop,
             config=config,
             speed=speed,
+            keep_hours=keep_hours,
             note=progress.note,
         )
 
@@ -287,13 +291,21 @@ def serve(
     proxies: Annotated[
         str, typer.Option(metavar="ADDRESSES", help="Proxies whose X-Forwarded-For is believed.")
     ] = "127.0.0.1",
+    keep_hours: Annotated[
+        float, typer.Option(min=0, metavar="N", help="Hours that are kept of each live stream, 0 to record none.")
+    ] = 12.0,
+    keep_gib: Annotated[
+        float, typer.Option(min=0, metavar="N", help="GiB that are kept of each live stream, 0 to record none.")
+    ] = 20.0,
     new_admin_token: Annotated[
         bool, typer.Option("--new-admin-token", help="Make another admin token and print it.")
     ] = False,
 ) -> None:
     """Serve the API and the pages, and do their work; needs the extra `server`."""
     server = _extra("shopcue.server.serve", "server", "serving")
-    settings = server.ServerSettings(data, host, port, database, store, workers, allow_private, proxies)
+    settings = server.ServerSettings(
+        data, host, port, database, store, workers, allow_private, proxies, keep_hours=keep_hours, keep_gib=keep_gib
+    )
     server.serve(settings, typer.echo, new_admin_token=new_admin_token)
 
 

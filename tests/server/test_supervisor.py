@@ -144,10 +144,18 @@ def test_a_command_that_does_not_exist_is_no_disaster(tmp_path: Path, caplog: py
 def test_secrets_go_by_the_environment_and_the_rest_by_the_command_line(tmp_path: Path) -> None:
     out = tmp_path / "seen"
     show = "import os, sys; open(sys.argv[1], 'w').write(os.environ['SHOPCUE_DATABASE'] + os.environ['SHOPCUE_STORE'])"
-    settings = ServerSettings(tmp_path, database="postgresql://u:secret@h/n", store="s3://b/p", allow_private=True)
+    settings = ServerSettings(
+        tmp_path,
+        database="postgresql://u:secret@h/n",
+        store="s3://b/p",
+        allow_private=True,
+        keep_hours=1.5,
+        keep_gib=0.0,
+    )
     supervisor = Supervisor(settings)
     line = supervisor._worker("jobs")
-    assert line[3:] == ["--data", str(tmp_path), "--kind", "jobs", "--lifeline", "--allow-private"]
+    kept = ["--keep-hours", "1.5", "--keep-gib", "0.0"]
+    assert line[3:] == ["--data", str(tmp_path), "--kind", "jobs", "--lifeline", "--allow-private", *kept]
     supervisor = Supervisor(settings, lambda kind: [sys.executable, "-c", show, str(out)])
     supervisor.start()
     until(lambda: out.exists() and out.read_text())

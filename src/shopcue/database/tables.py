@@ -8,7 +8,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Dialect, Double, ForeignKey, Index, Integer, MetaData, Text, event
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Dialect,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    event,
+    true,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, MappedAsDataclass, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -118,8 +130,9 @@ class Upload(Row, kw_only=True):
 class Video(Row, kw_only=True):
     """A recording or a live stream of a shop.
 
-    wanted: whether a stream is to run; listened: whether its speech is recognised. heard: whether that of a recording
-    was, also if nothing was said. models: what each model was that it was matched with, name -> fingerprint;
+    wanted: whether a stream is to run; listened: whether its speech is recognised; recorded: whether it is kept as it
+    comes. health: how it fares while it runs, None before. heard: whether the speech of a recording was recognised,
+    also if nothing was said. models: what each model was that it was matched with, name -> fingerprint;
     empty before the first match, `matched_at`.
     """
 
@@ -145,6 +158,8 @@ class Video(Row, kw_only=True):
     error: Mapped[str] = mapped_column(default="")
     created_at: Mapped[float]
     updated_at: Mapped[float]
+    recorded: Mapped[bool] = mapped_column(default=True, server_default=true())
+    health: Mapped[Json | None] = mapped_column(default=None)
 
 
 class Job(Row, kw_only=True):

@@ -22,7 +22,7 @@ LIVE_STATES = ("starting", "live", "reconnecting")
 _STATES = {"recording": RECORDING_STATES, "stream": STREAM_STATES}
 _CHANGEABLE = frozenset(
     ("title", "source", "playback_url", "duration_s", "width", "height", "state", "wanted", "published", "heard")
-) | {"models", "matched_at", "error"}
+) | {"models", "matched_at", "error", "health"}
 DOUBTFUL = 0.5
 """From which doubt on a focus is worth a person's look."""
 
@@ -53,10 +53,12 @@ def add_video(
     playback_url: str | None = None,
     wanted: bool = False,
     listened: bool = False,
+    recorded: bool = True,
 ) -> Video:
     """Add a recording or a stream of a shop. source: a path or an address.
 
-    wanted: whether a stream is to start. listened: whether its speech is to be recognised.
+    Of a stream: wanted: whether it is to start. listened: whether its speech is to be recognised. recorded: whether it
+    is to be kept as it comes.
     """
     if kind not in _STATES:
         raise RecordError(f"the kind of a video is {kind[:40]!r}, expected recording or stream")
@@ -70,6 +72,7 @@ def add_video(
         state=_STATES[kind][0],
         wanted=wanted,
         listened=listened,
+        recorded=recorded,
         created_at=now,
         updated_at=now,
     )
@@ -163,6 +166,8 @@ def video_fields(video: Video) -> dict[str, Any]:
         "published": video.published,
         "playback_url": video.playback_url,
         "error": video.error,
+        "recorded": video.kind == "stream" and video.recorded,
+        "health": video.health,
         "created_at": iso_time(video.created_at),
     }
 

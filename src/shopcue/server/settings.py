@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from shopcue.errors import SettingsError
 
 MIB = 1 << 20
 GIB = 1 << 30
+KEEP_HOURS, KEEP_GIB = 12.0, 20.0
 
 UPLOAD_KINDS = ("video", "feed", "comments", "speech")
 
@@ -40,6 +42,7 @@ class ServerSettings:
     `data`. workers: how many jobs run at a time, 0 for none and no streams either. allow_private: whether videos,
     feeds, pictures, streams and webhooks may be at private addresses. proxies: addresses whose X-Forwarded-For is
     believed, separated by commas. body_bytes: the largest request. session_s: how long a browser stays signed in.
+    keep_hours, keep_gib: how much of each stream's recording is kept; 0 of either for none: no stream is recorded.
     """
 
     data: Path
@@ -53,12 +56,34 @@ class ServerSettings:
     uploads: UploadLimits = UploadLimits()
     body_bytes: int = 32 * MIB
     session_s: float = 30 * 86_400.0
+    keep_hours: float = KEEP_HOURS
+    keep_gib: float = KEEP_GIB
 
     def __post_init__(self) -> None:
         if not 0 <= self.port <= 65_535:
             raise SettingsError(f"the port is {self.port}, expected 0 (any free one) to 65535")
         if not 0 <= self.workers <= 64:
             raise SettingsError(f"{self.workers} workers were asked for, expected 0 (none here) to 64")
+        for name, kept in (("hours", self.keep_hours), ("GiB", self.keep_gib)):
+            if not (0 <= kept < math.inf):
+                raise SettingsError(
+                    f"{kept} {name} of each stream are to be kept, expected a number from 0 (nothing) on"
+                )
+
+    @property
+    def records(self) -> bool:
+        """Whether streams are recorded at all."""
+        return self.keep_s > 0 and self.keep_bytes > 0
+
+    @property
+    def keep_s(self) -> float:
+        """How many seconds of each stream's recording are kept."""
+        return self.keep_hours * 3600
+
+    @property
+    def keep_bytes(self) -> int:
+        """How many bytes of each stream's recording are kept."""
+        return int(self.keep_gib * GIB)
 
     @property
     def database_url(self) -> str:
@@ -85,8 +110,12 @@ class ServerSettings:
         return self.uploads_folder / f"{upload_id}.part"
 
     def video_folder(self, video_id: str) -> Path:
-        """Return the folder of a video: media.<ext>, poster.jpg, trace/, frames/."""
+        """Return the folder of a video: media.<ext>, poster.jpg, trace/, frames/, recording/."""
         return self.data / "videos" / video_id
+
+    def recording_folder(self, video_id: str) -> Path:
+        """Return where a stream is recorded: segments and their playlist."""
+        return self.video_folder(video_id) / "recording"
 
     def media_file(self, video_id: str) -> Path | None:
         """Return the media file of a video, or None where it has none (yet)."""

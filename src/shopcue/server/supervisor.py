@@ -86,8 +86,9 @@ class Supervisor:
     def _worker(self, kind: str) -> list[str]:
         settings = self._settings
         private = ["--allow-private"] if settings.allow_private else []
+        kept = ["--keep-hours", str(settings.keep_hours), "--keep-gib", str(settings.keep_gib)]
         module = [sys.executable, "-m", "shopcue.server.worker"]
-        return [*module, "--data", str(settings.data), "--kind", kind, "--lifeline", *private]
+        return [*module, "--data", str(settings.data), "--kind", kind, "--lifeline", *private, *kept]
 
     def _keep_alive(self) -> None:
         while not self._stopping.is_set():

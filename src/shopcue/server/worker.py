@@ -29,7 +29,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from shopcue.database import Database, jobs, open_database
 from shopcue.database.tables import Job
 from shopcue.errors import Missing, ShopcueError
-from shopcue.server.settings import ServerSettings
+from shopcue.server.settings import KEEP_GIB, KEEP_HOURS, ServerSettings
 from shopcue.server.supervisor import JOBS, STREAMS
 from shopcue.server.work.imports import import_products
 from shopcue.server.work.match import match
@@ -281,6 +281,8 @@ def _settings(arguments: Sequence[str] | None) -> tuple[ServerSettings, str, boo
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="the folder of the server")
     parser.add_argument("--kind", choices=(JOBS, STREAMS), default=JOBS, help="what it works at")
     parser.add_argument("--allow-private", action="store_true", help="fetch from private addresses too")
+    parser.add_argument("--keep-hours", type=float, default=KEEP_HOURS, help="of each stream")
+    parser.add_argument("--keep-gib", type=float, default=KEEP_GIB, help="of each stream")
     parser.add_argument("--lifeline", action="store_true", help="leave when the standard input ends")
     given = parser.parse_args(arguments)
     settings = ServerSettings(
@@ -288,6 +290,8 @@ def _settings(arguments: Sequence[str] | None) -> tuple[ServerSettings, str, boo
         database=os.environ.get("SHOPCUE_DATABASE", ""),
         store=os.environ.get("SHOPCUE_STORE", ""),
         allow_private=given.allow_private,
+        keep_hours=given.keep_hours,
+        keep_gib=given.keep_gib,
     )
     return settings, given.kind, given.lifeline
 

@@ -41,6 +41,7 @@ def add(shop: ShopName, body: NewStream, who: SignedIn, parts: Parts) -> Video:
             body.playback_url,
             wanted=body.start,
             listened=body.speech == "auto",
+            recorded=body.recording,
         )
         return view_videos(parts, session, [video])[0]
 

@@ -92,12 +92,13 @@ class NewVideo(Incoming):
 
 
 class NewStream(Incoming):
-    """A live stream to be followed; playback_url: where viewers see it (HLS or a file), if anywhere."""
+    """A live stream to be followed; playback_url: where viewers see it, if not in its recording."""
 
     url: Address
     title: Title = ""
     playback_url: Address | None = None
     speech: Literal["none", "auto"] = "none"
+    recording: bool = True
     start: bool = True
 
 
@@ -124,8 +125,31 @@ class FocusCounts(Outgoing):
     reviewed: int
 
 
+class StreamHealth(Outgoing):
+    """How a stream fares since it was started last.
+
+    frames: taken in. dropped: of them, without being looked at. waiting: to be looked at. connections: made so far, the
+    first one included. faults: of ours, after which it went on. behind_s: how old the last frame was when it had been
+    looked at. deaf_s: of sound that nobody could listen to. recording: "on", or why nothing is recorded; "" where
+    nothing is to be.
+    """
+
+    frames: int = 0
+    dropped: int = 0
+    waiting: int = 0
+    connections: int = 0
+    faults: int = 0
+    behind_s: float = 0.0
+    deaf_s: float = 0.0
+    recording: str = ""
+
+
 class Video(Outgoing):
-    """A recording or a live stream; wanted: whether a stream is to be followed."""
+    """A recording or a live stream.
+
+    Of a stream: wanted: whether it is to be followed. recorded: whether it is to be kept as it comes. health: how it
+    fares, or fared when it ran last.
+    """
 
     video_id: str
     shop: str
@@ -138,6 +162,8 @@ class Video(Outgoing):
     height: int | None
     published: bool
     error: str
+    recorded: bool
+    health: StreamHealth | None
     created_at: Instant
     job: Job | None
     focuses: FocusCounts
