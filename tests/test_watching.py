@@ -21,8 +21,10 @@ from shopcue.records import AudioChunk, Frame
 from shopcue.sources.files import read_frames
 from shopcue.sources.live import PacedFile
 from shopcue.sources.live.reading import PacketSink
+from shopcue.sources.recordings import read_recording
 from shopcue.sources.synthetic import make_shop, make_stream
-from shopcue.watching import EVENTS, Journal, live
+from shopcue.watching import EVENTS, RECORDING, Journal, live
+from sources.servers import site, write_numbered
 
 
 @pytest.fixture(scope="module")
@@ -121,6 +123,13 @@ def stop_after(seconds: float) -> threading.Event:
     return event
 
 
+@pytest.mark.parametrize(("out", "hours"), [(None, 1.0), ("out", 0.0), ("out", float("nan"))])
+def test_hours_to_be_kept_want_a_folder(show: tuple[Path, Path], tmp_path: Path, out: str | None, hours: float) -> None:
+    with pytest.raises(SettingsError, match="give --out"):
+        live(str(show[1]), show[0], tmp_path / out if out else None, tell=print, keep_hours=hours)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / EVENTS).write_text("my diary\nday two\n", encoding="utf-8")
     with pytest.raises(OutputError, match="no file of events"):
@@ -170,3 +179,17 @@ def test_comments_come_through_a_pipe_while_the_stream_runs(show: tuple[Path, Pa
     assert any("comment 2 is 'not json" in note for note in notes)
     with pytest.raises(CommentError, match="mkfifo"):
         live(PacedFile(video), feed, tell=print, comments=tmp_path / "none", speech="none")
+
+
+def test_what_was_watched_can_be_kept(show: tuple[Path, Path], tmp_path: Path) -> None:
+    ended = threading.Event()
+
+    def tell(line: str) -> None:
+        if json.loads(line)["data"].get("state") == "reconnecting":
+            ended.set()
+
+    with site() as web_site:
+        web_site.pages["/live"] = write_numbered(tmp_path / "live.ts", 7).read_bytes()
+        url, out = f"{web_site.address}/live", tmp_path / "out"
+        live(url, show[0], out, tell=tell, speech="none", keep_hours=1.0, stop=ended)
+    assert read_recording(out / RECORDING).spans()[0] == pytest.approx((0.0, 7.0), abs=0.01)

@@ -33,8 +33,10 @@ from shopcue.records import Comment, Focus, Gallery, Utterance
 from shopcue.settings import Settings
 from shopcue.sources.files import probe
 from shopcue.sources.live import Source, open_source, without_secrets
+from shopcue.sources.recorder import Recorder
 
 EVENTS = "events.jsonl"
+RECORDING = "recording"
 _FEED_EVERY_S = 2.0
 _MOST_COMMENTS = 10_000  # that wait to be read
 _LONGEST_LINE = 10_000
@@ -238,6 +240,7 @@ def live(
     shop: str | None = None,
     config: Settings | str | Path | None = None,
     speed: float = 1.0,
+    keep_hours: float | None = None,
     stop: threading.Event | None = None,
     note: Note = lambda line: None,
 ) -> tuple[Focus, ...]:
@@ -247,11 +250,15 @@ def live(
     or a source that a program made. A private address is watched if it is the one that was asked for. tell: called with
     every event as a line of JSON. speech: auto or none. comments: a pipe of JSON lines {"user", "text"}, each counted
     when it comes, or at its "time_s". shop: its name in the store `catalog`; None: that is a feed. out: a folder for
-    the events and, in the end, for every export; a run that was cut off there is gone on with. Raises a ShopcueError
-    for bad input.
+    the events and, in the end, for every export; a run that was cut off there is gone on with. keep_hours: so much of
+    the stream is kept as it came, in `recording/` there; None keeps nothing. Raises a ShopcueError for bad input.
     """
     if speech not in ("auto", "none"):
         raise SettingsError(f"speech is {speech!r}, expected auto or none: a live stream has no subtitles yet")
+    if keep_hours is not None and (out is None or not keep_hours > 0):
+        raise SettingsError(
+            f"{keep_hours} hours are to be kept; expected more than 0, and a folder for them: give --out"
+        )
     source = _open(url, speed) if isinstance(url, str) else url
     if isinstance(url, str) and not source.endless:
         probe(url)  # a file can be checked before the long work
@@ -268,7 +275,14 @@ def live(
     engine = Engine(way, listener=_ears(on_air, note) if speech == "auto" else None)
     try:
         stream = engine.start(
-            "live", source, on_air, sink, first_s=first_s, resumed=resumed, full="drop" if source.endless else "wait"
+            "live",
+            source,
+            on_air,
+            sink,
+            recorder=_recorder(source, out, keep_hours),
+            first_s=first_s,
+            resumed=resumed,
+            full="drop" if source.endless else "wait",
         )
         while not sink.ended.wait(0.2):
             if stop is not None and stop.is_set():
@@ -297,6 +311,13 @@ def _open(url: str, speed: float) -> Source:
         return open_source(url, speed=speed)
     except UnsafeAddress:
         return open_source(url, private=True, speed=speed)
+
+
+def _recorder(source: Source, out: str | Path | None, keep_hours: float | None) -> Recorder | None:
+    """Return what keeps a stream; a file is kept already."""
+    if out is None or keep_hours is None or not source.endless:
+        return None
+    return Recorder(Path(out) / RECORDING, keep_s=3600 * keep_hours)
 
 
 def _go_on(journal: Journal, sink: _Sink) -> tuple[float, tuple[Focus, ...]]:

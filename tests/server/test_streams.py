@@ -38,7 +38,9 @@ from shopcue.server.work.place import Place
 from shopcue.server.work.streams import follow_streams
 from shopcue.settings import Models, Settings
 from shopcue.sources.files import probe
+from shopcue.sources.recordings import read_recording
 from shopcue.sources.synthetic import Stream, make_shop, make_stream
+from sources.servers import site, write_numbered
 
 SHOP = "corner"
 LENGTH_S = 11.0
@@ -261,6 +263,74 @@ def test_a_stream_that_cannot_start_says_why_and_is_tried_again(place: Place) ->
     assert "private address" in read(place.database, private).error
     assert "key" not in read(place.database, private).error
     assert "no recording" in read(place.database, gone).error
+
+
+def test_no_file_of_the_machine_is_a_stream(place: Place, show: tuple[Path, Stream]) -> None:
+    open_place = replace(place, settings=replace(place.settings, allow_private=True))
+    with place.database.write() as session:
+        video_id = videos.add_video(session, SHOP, "stream", "File", str(show[1].video), wanted=True).video_id
+    with worker(open_place):
+        wait_for(lambda: read(place.database, video_id).state == "failed")
+    assert "is of this machine" in read(place.database, video_id).error
+
+
+@pytest.mark.parametrize("keep_hours", [1.0, 0.0])
+def test_a_stream_is_kept_as_it_comes(place: Place, tmp_path: Path, keep_hours: float) -> None:
+    open_place = replace(place, settings=replace(place.settings, allow_private=True, keep_hours=keep_hours))
+    with site() as web_site:
+        web_site.pages["/live"] = write_numbered(tmp_path / "live.ts", 7).read_bytes()
+        with place.database.write() as session:
+            source = f"{web_site.address}/live"
+            kept = videos.add_video(session, SHOP, "stream", "Kept", source, wanted=True).video_id
+            other = videos.add_video(session, SHOP, "stream", "Not", source, wanted=True, recorded=False).video_id
+        with worker(open_place):
+            wait_for(lambda: all(read(place.database, each).state == "reconnecting" for each in (kept, other)))
+            health = [read(place.database, each).health or {} for each in (kept, other)]
+    assert [each["recording"] for each in health] == ["on" if keep_hours else "", ""]
+    # The film comes all at once: what does not fit into the queue is dropped, and counted.
+    assert all(each["frames"] + each["dropped"] >= 14 and each["connections"] >= 1 for each in health)
+    assert all(each["faults"] == 0 for each in health)
+    assert not place.settings.recording_folder(other).exists()
+    if keep_hours:
+        assert read_recording(place.settings.recording_folder(kept)).spans()[0] == pytest.approx((0, 7), abs=0.01)
+    else:
+        assert not place.settings.recording_folder(kept).exists()
+
+
+def test_a_folder_that_cannot_be_recorded_into_costs_the_recording_alone(place: Place, tmp_path: Path) -> None:
+    open_place = replace(place, settings=replace(place.settings, allow_private=True))
+    with site() as web_site:
+        web_site.pages["/live"] = write_numbered(tmp_path / "live.ts", 3).read_bytes()
+        with place.database.write() as session:
+            video_id = videos.add_video(
+                session, SHOP, "stream", "Live", f"{web_site.address}/live", wanted=True
+            ).video_id
+        folder = place.settings.recording_folder(video_id)
+        folder.parent.mkdir(parents=True)
+        folder.write_text("a file stands where the folder should be")
+        with worker(open_place):
+            wait_for(lambda: read(place.database, video_id).state == "reconnecting")
+            health = read(place.database, video_id).health or {}
+    assert "cannot be used" in health["recording"]
+
+
+def test_a_stream_that_is_wanted_again_at_once_first_comes_to_its_end(place: Place) -> None:
+    video_id = add_stream(place)
+    with worker(place):
+        wait_for(lambda: read(place.database, video_id).state == "live")
+        with place.database.write() as session:
+            videos.change_video(session, video_id, wanted=False)
+        wait_for(lambda: read(place.database, video_id).state == "stopped")
+        reached_s = read(place.database, video_id).duration_s or 0.0
+        with place.database.write() as session:
+            videos.change_video(session, video_id, wanted=True)
+        wait_for(lambda: read(place.database, video_id).state == "live")
+        time.sleep(2.5)
+        video = read(place.database, video_id)
+    assert video.state == "live", "the end of the run before is not told as the end of this one"
+    assert (video.duration_s or 0.0) >= reached_s
+    with place.database.read() as session:
+        assert not [e for e in events_after(session, 0, video_id=video_id) if "missed" in e.data]
 
 
 def test_a_stream_that_is_deleted_leaves_the_others_alone(place: Place) -> None:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -18,13 +18,15 @@ from shopcue.database.events import add_event
 from shopcue.database.tables import Focus as FocusRow
 from shopcue.database.tables import Video
 from shopcue.engine import Engine, State, Stream
-from shopcue.errors import MediaError, Missing, ShopcueError
+from shopcue.errors import MediaError, Missing, OutputError, ShopcueError
 from shopcue.listening import Listener
 from shopcue.models.recognition import find_recogniser
 from shopcue.records import Catalog, Comment, Focus, Utterance
 from shopcue.server.addresses import RECORDING
+from shopcue.server.settings import ServerSettings
 from shopcue.server.work.place import Place
-from shopcue.sources.live import NetworkStream, PacedFile, Source
+from shopcue.sources.live import PacedFile, Source, open_source
+from shopcue.sources.recorder import Recorder
 from shopcue.trace import TraceFiles
 
 _log = logging.getLogger(__name__)
@@ -34,6 +36,7 @@ _MOST_TITLES = 200  # whose words a recogniser is told
 _CLOCK_EVERY_S = 2.0  # so often it is written down how far a stream is
 _PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 120.0
+_STEADY_S = 60.0  # a stream that ran so long ran well
 
 
 def follow_streams(place: Place, leaving: threading.Event) -> None:
@@ -48,8 +51,10 @@ def follow_streams(place: Place, leaving: threading.Event) -> None:
             _log.warning("the database does not answer (%s); the streams go on", error)
             leaving.wait(_PAUSE_S)
             continue
-        for video_id in running.keys() - wanted.keys():
-            running.pop(video_id).stop()
+        for video_id in [video_id for video_id in running if video_id not in wanted]:
+            running[video_id].stop()
+            if not running[video_id].alive:
+                del running[video_id]
         if wanted and engine is None:
             engine = Engine(place.method("auto"), listener=_ears(place))
         for video_id, video in wanted.items():
@@ -86,27 +91,39 @@ class _OnAir:
         self._video_id, self._place, self._engine = video_id, place, engine
         self._stream: Stream | None = None
         self._sink: _Sink | None = None
-        self._due_s, self._pause_s = 0.0, _PAUSE_S
+        self._ending = False  # nobody wants it any more, or not for now
+        self._started_s = self._due_s = 0.0
+        self._pause_s = _PAUSE_S
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs, or is about to end."""
+        return self._stream is not None and self._stream.alive
 
     def look_after(self, video: Video) -> None:
         """Start the stream if it does not run and its time has come."""
-        if self._stream is not None and self._stream.alive:
-            return
+        if self.alive:
+            return  # one that ends, and is wanted again, first comes to its end
         if self._stream is not None:
-            self._engine.stop(self._video_id)
-            self._stream = None
-            if self._sink is None or not self._sink.failed:  # a file that was played to its end
+            self._clear_away()
+            if not self._ending and (self._sink is None or not self._sink.failed):  # a file was played to its end
                 self._change(wanted=False, state="stopped")
                 return
-            self._wait()
+            if not self._ending:
+                self._wait()
+            self._ending = False
         if time.monotonic() >= self._due_s:
             self._start(video)
 
     def stop(self) -> None:
-        """End the stream for good: nobody wants it any more."""
-        if self._stream is not None:
+        """End the stream for good: nobody wants it any more. Returns at once."""
+        if self._ending:
+            return
+        self._ending = True
+        if self.alive:
             self._engine.stop(self._video_id, patience_s=0.0)
         else:
+            self._clear_away()
             self._change(state="stopped", error="")
 
     def leave(self) -> None:
@@ -114,48 +131,59 @@ class _OnAir:
         if self._sink is not None:
             self._sink.leaving = True
 
+    def _clear_away(self) -> None:
+        """Let the engine forget a stream that has ended."""
+        self._engine.stop(self._video_id)
+        self._stream = None
+
     def _wait(self) -> None:
-        """Leave the stream alone for a while, each time for longer."""
+        """Leave the stream alone for a while, each time for longer unless it ran well in between."""
+        if time.monotonic() - self._started_s > _STEADY_S:
+            self._pause_s = _PAUSE_S
         self._due_s = time.monotonic() + self._pause_s
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
     def _start(self, video: Video) -> None:
+        self._started_s = time.monotonic()
         try:
             shop = self._place.store.on_air(video.shop, self._engine.method.encoder.fingerprint)
             source = _source(video, self._place)
-            reached_s = video.duration_s or 0.0
-            first_s, open_rows = self._go_on(video, reached_s)
+            reached_s, first_s, open_rows = self._go_on()
         except ShopcueError as error:
             self._change(state="failed", error=str(error))
             self._wait()
             return
-        trace = TraceFiles(self._place.settings.video_folder(video.video_id) / "trace")
-        self._sink = _Sink(self._place, video, _focus_ids={n: row.focus_id for n, row in enumerate(open_rows)})
+        recorder, problem = _recorder(video, source, self._place.settings)
+        ids = {n: row.focus_id for n, row in enumerate(open_rows)}
+        self._sink = _Sink(self._place, video, unrecorded=problem, _focus_ids=ids)
         self._stream = self._sink.stream = self._engine.start(
             self._video_id,
             source,
             shop,
             self._sink,
-            trace=trace,
+            trace=TraceFiles(self._place.settings.video_folder(video.video_id) / "trace"),
+            recorder=recorder,
             first_s=first_s,
             sound=video.listened,
             resumed=tuple(replace(focuses.to_record(row), end_s=max(row.end_s, reached_s)) for row in open_rows),
         )
 
-    def _go_on(self, video: Video, reached_s: float) -> tuple[float, list[FocusRow]]:
-        """Return the time of the stream at which it starts, and the focuses that an earlier process left open.
+    def _go_on(self) -> tuple[float, float, list[FocusRow]]:
+        """Return how far the stream came, at which time it starts now, and what an earlier process left open.
 
         A stream that was cut off has gone on meanwhile, and what it showed then is missed; a stopped one has not.
         """
         with self._place.database.write() as session:
+            video = videos.get_video(session, self._video_id)
+            reached_s = video.duration_s or 0.0
             if video.state not in videos.LIVE_STATES:
                 focuses.close_open_focuses(session, video.video_id, reached_s)
-                return reached_s, []
+                return reached_s, reached_s, []
             first_s = reached_s + max(0.0, time.time() - video.updated_at)
             missed = {"missed": {"start_s": reached_s, "end_s": first_s}}
             data = {**videos.video_fields(video), **missed}
             add_event(session, "stream.update", video.shop, video.video_id, first_s, data)
-            return first_s, focuses.list_open(session, video.video_id)
+            return reached_s, first_s, focuses.list_open(session, video.video_id)
 
     def _change(self, **fields: object) -> None:
         try:
@@ -169,12 +197,14 @@ class _OnAir:
 class _Sink:
     """Writes down what one stream tells, each piece with its event, and reads what viewers write about it.
 
-    leaving: set when the process ends and the stream does not. failed: whether the stream has ended for a reason.
+    unrecorded: why the stream is not kept, where it should be. leaving: set when the process ends and the stream does
+    not. failed: whether the stream has ended for a reason.
     """
 
     place: Place
     video: Video
     stream: Stream | None = None
+    unrecorded: str = ""
     leaving: bool = False
     failed: bool = False
     _focus_ids: dict[int, str] = field(default_factory=dict)
@@ -195,7 +225,8 @@ class _Sink:
             if tick:
                 self._clock_s = time.monotonic()
                 width, height = self.stream.size if self.stream else (None, None)
-                videos.change_video(session, video.video_id, duration_s=now_s, width=width, height=height)
+                known = {"duration_s": now_s, "width": width, "height": height, "health": self._health()}
+                videos.change_video(session, video.video_id, **known)
 
     def state(self, state: State, problem: str) -> None:
         """Write the state of the stream; one that was deleted has none."""
@@ -203,7 +234,7 @@ class _Sink:
         if self.leaving:
             return
         with suppress(Missing), self.place.database.write() as session:
-            videos.change_video(session, self.video.video_id, state=state, error=problem)
+            videos.change_video(session, self.video.video_id, state=state, error=problem, health=self._health())
 
     def words(self) -> Iterable[Utterance | Comment]:
         """Return the comments that came since the last call; those of before the stream started do not count."""
@@ -219,6 +250,13 @@ class _Sink:
         """Write down what was said."""
         with suppress(Missing), self.place.database.write() as session:
             words.add_utterances(session, videos.get_video(session, self.video.video_id).video_id, utterances)
+
+    def _health(self) -> dict[str, object]:
+        """Return how the stream fares: what it has counted, and whether it is kept."""
+        if self.stream is None:
+            return {}
+        counts = {name: round(value, 3) for name, value in asdict(self.stream.counts).items()}
+        return {**counts, "recording": self.stream.recording or self.unrecorded}
 
     def _titles(self, focus: Focus) -> dict[str, str]:
         """Return the titles of what a focus may show instead."""
@@ -246,7 +284,7 @@ class _Sink:
 
 def _source(video: Video, place: Place) -> Source:
     if not video.source.startswith(RECORDING):
-        return NetworkStream(video.source, private=place.settings.allow_private)
+        return open_source(video.source, private=place.settings.allow_private, files=False)
     recording = video.source.removeprefix(RECORDING)
     with place.database.read() as session:
         shop = videos.get_video(session, recording).shop
@@ -254,3 +292,15 @@ def _source(video: Video, place: Place) -> Source:
     if path is None or shop != video.shop:
         raise MediaError(f"the shop has no recording {recording} to play; give the id of one that was uploaded")
     return PacedFile(path)
+
+
+def _recorder(video: Video, source: Source, settings: ServerSettings) -> tuple[Recorder | None, str]:
+    """Return what keeps a stream, None if it is not to be kept; and why it cannot be, where it should."""
+    if not (source.endless and video.recorded and settings.records):
+        return None, ""
+    folder = settings.recording_folder(video.video_id)
+    try:
+        return Recorder(folder, keep_s=settings.keep_s, keep_bytes=settings.keep_bytes), ""
+    except OutputError as error:
+        _log.warning("the stream %s is not recorded: %s", video.video_id, error)
+        return None, "the folder of the recording cannot be used"

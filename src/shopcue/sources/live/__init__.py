@@ -120,14 +120,14 @@ class NetworkStream:
             self._door.close()
 
 
-def open_source(text: str, *, private: bool = False, speed: float = 1.0) -> Source:
+def open_source(text: str, *, private: bool = False, files: bool = True, speed: float = 1.0) -> Source:
     """Return the source that `text` names: an address, a camera such as /dev/video0, or a video file.
 
     private: whether it may be of this machine or a private network: without it only streams from public addresses are
-    opened. speed: at which a file is played. Raises UnsafeAddress, MediaError.
+    opened. files: whether it may be a file then. speed: at which that is played. Raises UnsafeAddress, MediaError.
     """
     kind = _kind(text)
-    if kind in ("file", "camera") and not private:
+    if (kind in ("file", "camera") and not private) or (kind == "file" and not files):
         raise UnsafeAddress(f"{text[:200]!r} is of this machine, expected an address: {', '.join(SCHEMES)}://host/path")
     return SOURCES[kind](text, private, speed)
 
