@@ -1,19 +1,36 @@
-"""Recall@k against a plain sort with the worst order among equals."""
+"""Ranks and what they are worth, against a plain sort with the worst order among equals."""
 
 from __future__ import annotations
 
+import math
+import tracemalloc
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import ndcg_score
 
+from shopcue.errors import RecordError
 from shopcue.metrics.retrieval import (
+    MISS,
+    Answers,
+    answer_ranks,
     assign_detections,
     first_hit_ranks,
     first_hit_ranks_by_label,
+    first_ranks,
     label_detections,
+    ndcg_at,
     recall_at,
+    shares_at,
 )
-from shopcue.records import Floats
+from shopcue.records import Floats, Indices
+
+
+def worst_order(scores: list[float], right: set[int]) -> list[int]:
+    """Rows by score, the right ones last among equals."""
+    return sorted(range(len(scores)), key=lambda g: (-scores[g], g in right))
 
 
 @given(seed=st.integers(0, 500))
@@ -22,18 +39,20 @@ def test_ranks_equal_a_pessimistic_sort(seed: int) -> None:
     similarity = rng.integers(0, 4, (5, 9)).astype(np.float32)  # few values: many ties
     positives = [set(rng.choice(9, rng.integers(0, 4), replace=False).tolist()) for _ in range(5)]
     for row, right, rank in zip(similarity, positives, first_hit_ranks(similarity, positives), strict=True):
-        order = sorted(range(9), key=lambda g: (-row[g], g in right))
+        order = worst_order(row.tolist(), right)
         # positives do not push one another down: the rank counts wrong answers before the first right one
-        expected = next((1 + sum(q not in right for q in order[:i]) for i, g in enumerate(order) if g in right), 10)
-        assert rank == expected
+        assert rank == next(
+            (1 + sum(q not in right for q in order[:i]) for i, g in enumerate(order) if g in right), MISS
+        )
 
 
 def test_misses_count_and_nan_ranks_last() -> None:
     similarity = np.array([[0.9, 0.1], [np.nan, 0.2], [0.3, 0.3]], np.float32)
     ranks = first_hit_ranks(similarity, [[], [0], [1]])
-    assert ranks.tolist() == [3, 2, 2]
+    assert ranks.tolist() == [MISS, 2, 2]
     assert recall_at(ranks, 1) == 0
     assert recall_at(ranks, 2) == 2 / 3
+    assert recall_at(ranks, 1000) == 2 / 3, "a miss is a miss however small the gallery"
 
 
 @given(seed=st.integers(0, 500), cells=st.sampled_from([1, 20, 1000]), several=st.booleans())
@@ -45,10 +64,9 @@ def test_ranks_by_label_equal_a_pessimistic_sort(seed: int, cells: int, several:
     labels = rng.integers(-1, 4, (9, 2) if several else 9)
     ranks = first_hit_ranks_by_label(queries, asked, gallery, labels, cells)
     for query, label, rank in zip(queries, asked, ranks, strict=True):
-        hits = [label >= 0 and label in np.atleast_1d(row) for row in labels]
-        order = sorted(range(9), key=lambda g: (-float(query @ gallery[g]), hits[g]))
-        expected = next((place for place, g in enumerate(order, 1) if hits[g]), 10)
-        assert rank == expected
+        right = {g for g in range(9) if label >= 0 and label in np.atleast_1d(labels[g])}
+        order = worst_order([float(query @ row) for row in gallery], right)
+        assert rank == next((place for place, g in enumerate(order, 1) if g in right), MISS)
 
 
 def test_a_vector_that_is_not_a_number_ranks_last() -> None:
@@ -56,8 +74,107 @@ def test_a_vector_that_is_not_a_number_ranks_last() -> None:
     query = np.array([[1, 0]], np.float32)
     for label, rank in ((0, 3), (1, 2), (2, 1)):
         assert first_hit_ranks_by_label(query, np.array([label]), gallery, np.arange(3)).tolist() == [rank]
-    assert first_hit_ranks_by_label(query, np.array([0]), gallery[:0], np.arange(0)).tolist() == [1]
+    assert first_hit_ranks_by_label(query, np.array([0]), gallery[:0], np.arange(0)).tolist() == [MISS]
     assert recall_at(first_hit_ranks_by_label(query[:0], np.arange(0), gallery, np.arange(3)), 1) == 0
+
+
+# ---- several right answers -----------------------------------------------------------------------------------------
+
+
+def drawn(seed: int) -> tuple[Floats, Floats, list[set[int]]]:
+    """Queries, a gallery with repeated rows, and some right answers or none for each query."""
+    rng = np.random.default_rng(seed)
+    count, rows = int(rng.integers(1, 8)), int(rng.integers(1, 14))
+    kinds = rng.normal(size=(max(1, rows // 2), 6)).astype(np.float32)  # half as many as rows: exact ties
+    gallery = kinds[rng.integers(0, len(kinds), rows)]
+    queries = rng.normal(size=(count, 6)).astype(np.float32)
+    return queries, gallery, [set(rng.choice(rows, rng.integers(0, min(rows, 4) + 1), False).tolist()) for _ in queries]
+
+
+@given(seed=st.integers(0, 2000), cells=st.sampled_from([1, 3, 7, 50, 1 << 22]))
+def test_every_right_answer_ranks_as_in_a_double_loop(seed: int, cells: int) -> None:
+    queries, gallery, rights = drawn(seed)
+    answers = Answers.of(rights)
+    ranks = answer_ranks(queries, gallery, answers, cells)
+    for q, right in enumerate(rights):
+        scores = [sum(float(a) * float(b) for a, b in zip(queries[q], row, strict=True)) for row in gallery]
+        order = worst_order([float(np.float32(score)) for score in scores], right)
+        expected = sorted(place for place, g in enumerate(order, 1) if g in right)
+        assert sorted(ranks[answers.query == q].tolist()) == expected
+        assert first_ranks(ranks, answers, len(queries))[q] == min(expected, default=MISS)
+
+
+@given(seed=st.integers(0, 500))
+def test_labels_give_the_pairs_of_a_double_loop(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    asked, labels = rng.integers(-2, 4, 6), rng.integers(-2, 4, (7, 3))
+    answers = Answers.of_labels(asked, labels)
+    expected = [(q, g) for q in range(6) for g in range(7) if asked[q] >= 0 and asked[q] in labels[g]]
+    assert list(zip(answers.query.tolist(), answers.row.tolist(), strict=True)) == expected
+
+
+def test_equal_vectors_tie_wherever_they_stand() -> None:
+    """A product is summed up in another order at the edge of a block: rounding must not decide who is first."""
+    rng = np.random.default_rng(0)
+    queries = rng.normal(size=(37, 193)).astype(np.float32)
+    gallery = np.repeat(rng.normal(size=(1, 193)).astype(np.float32), 1021, axis=0)
+    answers = Answers.of([{q * 27} for q in range(37)])
+    for cells in (1, 4000, 1 << 22):
+        assert set(answer_ranks(queries, gallery, answers, cells).tolist()) == {1021}
+
+
+@given(seed=st.integers(0, 500), k=st.sampled_from([1, 3, 10]))
+def test_ndcg_equals_scikit_learn_where_nothing_ties(seed: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    queries, gallery = rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=(12, 4)).astype(np.float32)
+    rights = [set(rng.choice(12, rng.integers(1, 6), replace=False).tolist()) for _ in range(6)]
+    answers = Answers.of(rights)
+    ours = ndcg_at(answer_ranks(queries, gallery, answers), answers, 6, k)
+    truth = np.array([[g in right for g in range(12)] for right in rights], float)
+    similarity = queries.astype(float) @ gallery.astype(float).T
+    assert [ndcg_score([t], [s], k=k) for t, s in zip(truth, similarity, strict=True)] == pytest.approx(ours.tolist())
+
+
+@given(seed=st.integers(0, 500), k=st.sampled_from([1, 3, 10]))
+def test_shares_and_ndcg_equal_a_loop_with_ties_and_misses(seed: int, k: int) -> None:
+    queries, gallery, rights = drawn(seed)
+    answers = Answers.of(rights)
+    ranks = answer_ranks(queries, gallery, answers)
+    ranks[:1] = MISS  # an answer that nobody can find
+    shares, gains = shares_at(ranks, answers, len(queries), k), ndcg_at(ranks, answers, len(queries), k)
+    for q, right in enumerate(rights):
+        mine = ranks[answers.query == q].tolist()
+        assert shares[q] == pytest.approx(sum(rank <= k for rank in mine) / len(right) if right else 0)
+        ideal = sum(1 / math.log2(1 + place) for place in range(1, min(len(right), k) + 1))
+        gained = sum(1 / math.log2(1 + rank) for rank in mine if rank <= k)
+        assert gains[q] == pytest.approx(gained / ideal if right else 0)
+
+
+def test_memory_does_not_grow_with_the_matrix() -> None:
+    rng = np.random.default_rng(0)
+    queries, gallery = (rng.normal(size=(6000, 16)).astype(np.float32) for _ in range(2))
+    answers = Answers.of([{q} for q in range(6000)])
+
+    def peak_bytes(queries: Floats, cells: int) -> tuple[int, Indices]:
+        tracemalloc.start()
+        try:
+            ranks = answer_ranks(queries, gallery, answers, cells)
+            return tracemalloc.get_traced_memory()[1], ranks
+        finally:
+            tracemalloc.stop()
+
+    small, ranks = peak_bytes(queries, 1 << 18)
+    large, same = peak_bytes(queries, 1 << 22)
+    assert small < 14 << 20 < large < 6000 * 6000 * 4, "the whole matrix would take 144 MB"
+    np.testing.assert_array_equal(ranks, same)
+
+
+def test_pairs_that_are_none_are_refused() -> None:
+    with pytest.raises(RecordError, match="expected pairs"):
+        Answers(np.arange(3), np.arange(2))
+
+
+# ---- detections ------------------------------------------------------------------------------------------------------
 
 
 def boxes(rng: np.random.Generator, count: int) -> Floats:

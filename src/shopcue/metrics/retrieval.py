@@ -1,60 +1,211 @@
-"""Scores of rankings: is the right product among the first k answers?"""
+"""Scores of rankings: is the right product among the first k answers?
+
+A query may have several right answers, or none. Ties are broken against us: an equal wrong answer counts as ranked
+before the right one. So that equal vectors do tie, whatever order their products are summed up in, similarities are
+made in double precision and compared in single precision. A similarity that is not a number counts as the lowest.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shopcue.errors import RecordError
 from shopcue.geometry import iou
 from shopcue.records import Floats, Indices
 
+MISS = int(np.iinfo(np.int64).max)
+"""The rank of an answer that is not in the gallery: behind every k."""
+
+Shares = NDArray[np.float64]
+
+_CELLS = 1 << 22  # similarities that are held at a time: 32 MB, and half as much again beside them
+_ROWS = 1024  # queries that are compared at a time: enough for the multiplication to be the work
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Which rows of a gallery are right for which queries: P pairs, each once.
+
+    query: int64 (P,), row: int64 (P,).
+    """
+
+    query: Indices
+    row: Indices
+
+    def __post_init__(self) -> None:
+        if self.query.shape != self.row.shape or self.query.ndim != 1:
+            raise RecordError(f"answers have {self.query.shape} queries and {self.row.shape} rows, expected pairs")
+
+    def __len__(self) -> int:
+        return len(self.query)
+
+    @classmethod
+    def of(cls, positives: Iterable[Collection[int]]) -> Answers:
+        """Return the answers of each query in turn, given as rows of the gallery."""
+        pairs = [(query, row) for query, rows in enumerate(positives) for row in sorted(set(rows))]
+        query, row = np.array(pairs, np.int64).reshape(-1, 2).T
+        return cls(query, row)
+
+    @classmethod
+    def of_labels(cls, asked: Indices, labels: Indices) -> Answers:
+        """Return as answers the rows with the label that a query asks for.
+
+        asked: int64 (Q,). labels: int64 (G,), or (G, L) where a row is a right answer to several; a negative label is
+        a right answer to nothing.
+        """
+        wide = labels if labels.ndim == 2 else labels[:, None]
+        tagged = np.stack([wide.ravel(), np.repeat(np.arange(len(wide)), wide.shape[1])], axis=1)
+        tagged = np.unique(tagged[tagged[:, 0] >= 0], axis=0)  # by label; once where a row bears a label twice
+        first, last = (np.searchsorted(tagged[:, 0], asked, side) for side in ("left", "right"))
+        count = last - first
+        query = np.repeat(np.arange(len(asked)), count)
+        within = np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)
+        return cls(query, tagged[np.repeat(first, count) + within, 1])
+
+
+# ---- where the answers rank ----------------------------------------------------------------------------------------
+
+
+def answer_ranks(queries: Floats, gallery: Floats, answers: Answers, cells: int = _CELLS) -> Indices:
+    """Return the rank (1 = best) of each right answer among the rows of a gallery, by dot product.
+
+    queries: float32 (Q, D). gallery: float32 (G, D). The right answers of a query come in the order of their
+    similarity, each after all wrong ones that are no worse. No more than `cells` similarities are held at a time.
+    -> int64 (P,).
+    """
+
+    def block(rows: slice, columns: slice) -> Floats:
+        return _compared(queries[rows].astype(np.float64) @ gallery[columns].astype(np.float64).T)
+
+    with np.errstate(invalid="ignore", over="ignore"):  # of values that are not finite
+        scores = _pair_scores(queries, gallery, answers)
+        return _rank((len(queries), len(gallery)), block, answers, scores, cells)
+
 
 def first_hit_ranks(similarity: Floats, positives: Sequence[Collection[int]]) -> Indices:
-    """Return the rank (1 = best) of the best-ranked positive of each query.
+    """Return the rank (1 = best) of the best-ranked positive of each query, MISS without any.
 
-    similarity: float32 (Q, G). positives: for each query the indices of its right answers in the gallery; a query
-    without any gets rank G + 1, which is a miss at every k. Ties are broken against us: an equal wrong answer counts as
-    ranked before the right one, and a similarity that is not a number counts as the lowest.
+    similarity: float32 (Q, G). positives: for each query the indices of its right answers in the gallery.
     """
-    ranks = np.empty(len(similarity), np.int64)
-    for query, (row, right) in enumerate(zip(similarity, positives, strict=True)):
-        row = np.nan_to_num(row, nan=-np.inf)
-        chosen = np.fromiter(right, np.int64)
-        if len(chosen) == 0:
-            ranks[query] = len(row) + 1
-            continue
-        wrong = np.delete(row, chosen)
-        ranks[query] = 1 + int(np.sum(wrong >= row[chosen].max()))
-    return ranks
+
+    def block(rows: slice, columns: slice) -> Floats:
+        return _compared(similarity[rows, columns].astype(np.float64))
+
+    answers = Answers.of(positives)
+    scores = _compared(similarity[answers.query, answers.row])
+    ranks = _rank((len(similarity), similarity.shape[1]), block, answers, scores, _CELLS)
+    return first_ranks(ranks, answers, len(similarity))
 
 
 def first_hit_ranks_by_label(
-    queries: Floats, query_labels: Indices, gallery: Floats, gallery_labels: Indices, cells: int = 1 << 22
+    queries: Floats, query_labels: Indices, gallery: Floats, gallery_labels: Indices, cells: int = _CELLS
 ) -> Indices:
-    """Return the rank (1 = best) of the first gallery row with the label of each query, by dot product.
+    """Return the rank (1 = best) of the first gallery row with the label of each query, MISS without any.
 
-    queries: float32 (Q, D), gallery: float32 (G, D), unit rows. query_labels: int64 (Q,). gallery_labels: int64 (G,),
-    or (G, L) where a row is a right answer to several; a negative label is a right answer to nothing. Ties and missing
-    answers count as in `first_hit_ranks`. No more than `cells` similarities are held at a time, or one query's.
+    queries: float32 (Q, D), gallery: float32 (G, D). query_labels: int64 (Q,). gallery_labels: as in
+    `Answers.of_labels`. -> int64 (Q,).
     """
-    labels = gallery_labels if gallery_labels.ndim == 2 else gallery_labels[:, None]
-    ranks = np.empty(len(queries), np.int64)
-    step = max(1, cells // max(1, labels.size))
-    for start in range(0, len(queries), step):
+    answers = Answers.of_labels(query_labels, gallery_labels)
+    return first_ranks(answer_ranks(queries, gallery, answers, cells), answers, len(queries))
+
+
+def first_ranks(ranks: Indices, answers: Answers, count: int) -> Indices:
+    """Return the best rank of each of `count` queries, MISS where it has no answer. ranks: int64 (P,) -> (Q,)."""
+    best = np.full(count, MISS)
+    np.minimum.at(best, answers.query, ranks)
+    return best
+
+
+def _compared(similarity: NDArray[np.floating]) -> Floats:
+    """Return similarities as they are compared, float32."""
+    return np.nan_to_num(similarity.astype(np.float32), nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+
+
+def _pair_scores(queries: Floats, gallery: Floats, answers: Answers, step: int = 1 << 14) -> Floats:
+    """Return the similarity of each right answer, float32 (P,)."""
+    scores = np.empty(len(answers), np.float32)
+    for start in range(0, len(answers), step):
         part = slice(start, start + step)
-        similarity = np.nan_to_num(queries[part] @ gallery.T, nan=-np.inf)
-        right = ((query_labels[part, None, None] == labels) & (labels >= 0)).any(axis=2)
-        best = similarity.max(axis=1, initial=-np.inf, where=right)
-        rank = 1 + np.sum((similarity >= best[:, None]) & ~right, axis=1)
-        ranks[part] = np.where(right.any(axis=1), rank, len(gallery) + 1)
+        pair = queries[answers.query[part]].astype(np.float64), gallery[answers.row[part]].astype(np.float64)
+        scores[part] = _compared(np.einsum("pd,pd->p", *pair))
+    return scores
+
+
+def _rank(
+    shape: tuple[int, int], block: Callable[[slice, slice], Floats], answers: Answers, scores: Floats, cells: int
+) -> Indices:
+    """Return the rank of each answer, looking at one block of the similarities at a time.
+
+    shape: (Q, G). block: some rows and columns -> their similarities, ours to change. scores: float32 (P,).
+    """
+    order = np.lexsort((-scores, answers.query))
+    query, row, score = answers.query[order], answers.row[order], scores[order]
+    bounds = np.searchsorted(query, np.arange(shape[0] + 1))
+    place = np.arange(len(query)) - bounds[query]  # among the right answers of its query
+    ahead = np.zeros(len(query), np.int64)
+    height = max(1, min(_ROWS, shape[0], cells))
+    width = max(1, cells // height)
+    for top in range(0, shape[0], height):
+        rows = slice(top, min(top + height, shape[0]))
+        mine = slice(bounds[rows.start], bounds[rows.stop])
+        if mine.start == mine.stop:
+            continue
+        for left in range(0, shape[1], width):
+            columns = slice(left, min(left + width, shape[1]))
+            similarity = block(rows, columns)
+            inside = np.flatnonzero((row[mine] >= columns.start) & (row[mine] < columns.stop))
+            # What is right is no wrong answer: nothing compares with what is not a number.
+            similarity[query[mine][inside] - top, row[mine][inside] - left] = np.nan
+            ahead[mine] += _count_ahead(similarity, query[mine] - top, place[mine], score[mine])
+    ranks = np.empty(len(query), np.int64)
+    ranks[order] = 1 + place + ahead
     return ranks
+
+
+def _count_ahead(similarity: Floats, query: Indices, place: Indices, score: Floats) -> Indices:
+    """Return how many wrong rows of a block are no worse than each answer. similarity: float32 (q, g) -> int64 (p,)."""
+    counts = np.zeros(len(query), np.int64)
+    for turn in range(int(place.max()) + 1):  # the best answer of each query, then the second best, ...
+        mine = np.flatnonzero(place == turn)
+        rows = similarity if len(mine) == len(similarity) else similarity[query[mine]]
+        counts[mine] = np.count_nonzero(rows >= score[mine, None], axis=1)
+    return counts
+
+
+# ---- what the ranks are worth --------------------------------------------------------------------------------------
 
 
 def recall_at(ranks: Indices, k: int) -> float:
     """Return recall@k: the share of queries whose first hit is among the first k answers. ranks: int64 (Q,)."""
     return float(np.mean(ranks <= k)) if len(ranks) else 0.0
+
+
+def shares_at(ranks: Indices, answers: Answers, count: int, k: int) -> Shares:
+    """Return for each query the share of its right answers that are among the first k; 0 for one without any.
+
+    ranks: int64 (P,) -> float64 (Q,). What trec_eval calls recall; with one right answer each it is a hit or a miss.
+    """
+    found = np.bincount(answers.query[ranks <= k], minlength=count)
+    return np.asarray(found / np.maximum(np.bincount(answers.query, minlength=count), 1), np.float64)
+
+
+def ndcg_at(ranks: Indices, answers: Answers, count: int, k: int) -> Shares:
+    """Return nDCG@k of each query, every right answer worth the same; 0 for a query without any.
+
+    Järvelin and Kekäläinen, ACM TOIS 20, 2002, with log2(1 + rank) as the discount. ranks: int64 (P,) -> float64 (Q,).
+    """
+    gains = 1 / np.log2(1 + np.arange(1, k + 1))
+    seen = ranks <= k
+    gained = np.bincount(answers.query[seen], gains[ranks[seen] - 1], minlength=count)
+    ideal = np.concatenate([[0.0], np.cumsum(gains)])[np.minimum(np.bincount(answers.query, minlength=count), k)]
+    return np.asarray(np.divide(gained, ideal, out=np.zeros(count), where=ideal > 0), np.float64)
+
+
+# ---- detections that stand for what was asked ------------------------------------------------------------------------
 
 
 def assign_detections(
