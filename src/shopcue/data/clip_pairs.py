@@ -200,7 +200,7 @@ def one_line(text: str) -> str:
 
 
 def _rows(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (line number, offset, line) of each line that is not empty; of a line of more than the most bytes its beginning."""
+    """Yield (line number, offset, line) of each line that is not empty; of one that is too long its beginning."""
     offset = number = 0
     while line := file.readline(_LONGEST_ROW):
         length, number, row = len(line), number + 1, line

@@ -1,0 +1,188 @@
+"""The ids and rows of LPR4M, read by grammars of their own: what comes from strangers is matched, never evaluated.
+
+A clip is called `<live_id>-<start_ms>-<end_ms>`, a frame of it `<live_id>-<start_ms>-<end_ms>-<number>`; a live's id is
+a uuid, which holds dashes itself. A shop image is called by a uuid; a live's further images of the same product by that
+uuid and a number, of which 0 is the main image and is left out here, as the truth leaves it out.
+
+A row of training is tab-separated, in one of two layouts, told apart by their number of columns:
+ 11 video_id, frame ids, boxes, image_id, title, category id, category, speech, scale, visible duration, products
+ 10 video_id, frame paths, boxes, image_id, image path, title, category id, category, spu id, speech (LPR750K)
+Frames and boxes are written as lists of strings and of lists of numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shopcue.data.clip_pairs import Box, Clip, ClipPair, FrameRef, ShopImage, even_frames, path_inside
+
+SUBSETS = ("scale", "duration", "products")
+"""What the clips are grouped by, in the order of the columns: SGMN, Table 4."""
+
+FULL_COLUMNS, SAMPLED_COLUMNS = 11, 10
+
+_ID = re.compile(r"[0-9A-Za-z_]{1,64}(?:-[0-9A-Za-z_]{1,64}){0,9}")
+_CLIP = re.compile(r"(?P<live>.+)-(?P<start>[0-9]{1,16})-(?P<end>[0-9]{1,16})")
+_NUMBER = re.compile(r"[0-9]{1,9}")
+_STRING = r"""(?:'[^'"\\\x00-\x1f\x7f]*'|"[^'"\\\x00-\x1f\x7f]*")"""
+_STRINGS = re.compile(rf"\[ *(?:{_STRING}(?: *, *{_STRING})* *)?\]")
+_ONE_STRING = re.compile(_STRING)
+_NUMBERS = re.compile(r"[][0-9eE+., -]*")
+_UUID_FIELDS = 5
+_NO_TEXT = frozenset({"", "null", "none", "nan", "\\n"})
+_NO_PRODUCT = frozenset({"0", "-1"})
+_LONGEST_LABEL = 40
+_FARTHEST_PX = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class ClipName:
+    """Where a clip is from: its live, and from when to when of it, in milliseconds."""
+
+    live_id: str
+    start_ms: int
+    end_ms: int
+
+    @property
+    def duration_s(self) -> float:
+        """How long the clip is, in seconds."""
+        return (self.end_ms - self.start_ms) / 1000
+
+
+def read_clip_id(clip_id: str) -> ClipName:
+    """Return what a clip's id says, read from the right; raises ValueError for what is none."""
+    found = _CLIP.fullmatch(clip_id) if _ID.fullmatch(clip_id) else None
+    if found is None or int(found["start"]) >= int(found["end"]):
+        raise ValueError(f"{clip_id[:120]!r} is no clip; expected <live_id>-<start_ms>-<end_ms>")
+    return ClipName(found["live"], int(found["start"]), int(found["end"]))
+
+
+def clip_of_frame(frame_id: str) -> str:
+    """Return the id of a frame's clip; raises ValueError for what is no frame's id."""
+    clip_id, _, number = frame_id.rpartition("-")
+    if not _NUMBER.fullmatch(number):
+        raise ValueError(f"{frame_id[:120]!r} is no frame; expected <live_id>-<start_ms>-<end_ms>-<number>")
+    read_clip_id(clip_id)
+    return clip_id
+
+
+def read_image_id(text: str) -> str:
+    """Return the id of a shop image, without the number 0 of a main image; raises ValueError for what is none."""
+    if not _ID.fullmatch(text):
+        raise ValueError(f"{text[:120]!r} is no shop image; expected a uuid, or a uuid and a number")
+    return product_of_image(text) if re.search("-0+$", text) else text
+
+
+def product_of_image(image_id: str) -> str:
+    """Return the uuid that the images of one product share, or the id itself where it holds no such number."""
+    fields = image_id.split("-")
+    numbered = len(fields) == _UUID_FIELDS + 1 and _NUMBER.fullmatch(fields[-1])
+    return "-".join(fields[:-1]) if numbered else image_id
+
+
+def read_strings(text: str) -> list[str]:
+    """Return the strings of a list such as "['a', 'b']"; raises ValueError for all else.
+
+    Quoted either way, with no quote, backslash or control character inside: that is all that ids and paths need.
+    """
+    if not _STRINGS.fullmatch(text):
+        raise ValueError(f"expected a list of plain strings, came {text[:60]!r}")
+    return [string[1:-1] for string in _ONE_STRING.findall(text)]
+
+
+def read_boxes(text: str) -> list[Box | None]:
+    """Return a box for each entry of a list such as "[[0.1, 0.2, 0.5, 0.6], []]", as `main_box` does.
+
+    Raises ValueError for what is no list of lists of numbers.
+    """
+    if not _NUMBERS.fullmatch(text):
+        raise ValueError(f"expected a list of boxes, came {text[:60]!r}")
+    try:
+        entries = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"expected a list of boxes, came {text[:60]!r}") from error
+    if not isinstance(entries, list):
+        raise ValueError(f"expected a list of boxes, came {text[:60]!r}")
+    return [main_box(entry) for entry in entries]
+
+
+def boxes_of(entry: Any) -> list[Box]:
+    """Return the boxes of an annotation of one frame: a box, a list of boxes, or nothing; empty boxes are left out.
+
+    Raises ValueError for all else.
+    """
+    if not isinstance(entry, list):
+        raise ValueError(f"expected a box or a list of boxes, came {type(entry).__name__}")
+    rows = [entry] if entry and not isinstance(entry[0], list) else entry
+    boxes = [_box(row) for row in rows]
+    return [(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes if 0 <= x1 < x2 and 0 <= y1 < y2]
+
+
+def main_box(entry: Any) -> Box | None:
+    """Return the largest of the boxes of a frame, or None; raises ValueError as `boxes_of` does."""
+    return max(boxes_of(entry), key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
+
+
+def read_speech(text: str) -> str:
+    """Return what is said or written, '' where a column says in its own way that there is nothing."""
+    text = text.strip()
+    return "" if text.casefold() in _NO_TEXT else text
+
+
+def read_row(root: Path, count: int, row: bytes) -> ClipPair:
+    """Return the pair of a row of training, with `count` even frames of its clip.
+
+    Boxes that are not as many as the frames are left out. Raises ValueError for a row that cannot be read.
+    """
+    cells = row.decode("utf-8", errors="replace").rstrip("\r\n").split("\t")
+    if len(cells) == FULL_COLUMNS:
+        clip_id, names, boxes, image, title, *_, speech = cells[:8]
+        subsets, product = _labels(cells[8:]), ""
+        paths = [frame_path(root / "training_video", name) for name in read_strings(names)]
+        picture = root / "training_image" / f"{read_image_id(image)}.jpg"
+    elif len(cells) == SAMPLED_COLUMNS:
+        clip_id, names, boxes, image, place, title, _, _, product, speech = cells
+        subsets, product = (), "" if product in _NO_PRODUCT else product
+        paths = [path_inside(root, name) for name in read_strings(names)]
+        picture = path_inside(root, place)
+    else:
+        raise ValueError(f"{len(cells)} columns came, expected {FULL_COLUMNS} (LPR4M) or {SAMPLED_COLUMNS} (LPR750K)")
+    if not paths:
+        raise ValueError("its clip has no frames")
+    live_id, image_id = read_clip_id(clip_id).live_id, read_image_id(image)
+    found = read_boxes(boxes)
+    boxed = found if len(found) == len(paths) else [None] * len(paths)
+    chosen = even_frames(list(zip(paths, boxed, strict=True)), count)
+    frames = tuple(FrameRef(path, box=box) for path, box in chosen)
+    return ClipPair(
+        Clip(clip_id, frames, read_speech(speech), (image_id,), live_id, subsets),
+        ShopImage(image_id, picture, read_speech(title), read_speech(product) or product_of_image(image_id)),
+    )
+
+
+def frame_path(folder: Path, frame_id: str) -> Path:
+    """Return where a frame lies in a folder of clips; raises ValueError for what is no frame's id."""
+    return folder / clip_of_frame(frame_id) / f"{frame_id}.jpg"
+
+
+def _box(row: Any) -> Box:
+    if not isinstance(row, list) or len(row) != 4 or not all(_is_number(value) for value in row):
+        raise ValueError("expected boxes of four numbers")
+    x1, y1, x2, y2 = map(float, row)
+    return x1, y1, x2, y2
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a value can be a place in a picture; what is not a number (nan) cannot."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _FARTHEST_PX
+
+
+def _labels(cells: list[str]) -> tuple[tuple[str, str], ...]:
+    labels = [read_speech(cell) for cell in cells]
+    if any(len(label) > _LONGEST_LABEL for label in labels):
+        raise ValueError("its last three columns are no labels of scale, duration and number of products")
+    return tuple((name, label) for name, label in zip(SUBSETS, labels, strict=True) if label)
