@@ -19,6 +19,7 @@ from shopcue.database.focuses import UNREVIEWED
 from shopcue.database.reviews import review_histories
 from shopcue.database.tables import Review
 from shopcue.database.texts import iso_time
+from shopcue.database.videos import get_video
 from shopcue.errors import ShopcueError
 from shopcue.server.services import Services
 
@@ -126,10 +127,7 @@ def correction_archive(parts: Services, shop: str) -> Iterator[bytes]:
     """Yield `corrections.zip` of a shop, piece by piece: see `archive_pairs`."""
 
     def crop(pair: Pair) -> bytes | None:
-        path = parts.settings.media_file(pair.video_id)
-        if path is None:
-            return None
-        return _kept(lambda: parts.frames.frame_jpeg(path, pair.time_s, pair.box, _SIDE_PX))
+        return _kept(lambda: _crop(parts, pair))
 
     def picture(product_id: str) -> bytes | None:
         return _kept(lambda: parts.store.picture(shop, product_id, 0))
@@ -184,6 +182,13 @@ class _Sink:
         taken = b"".join(self._pieces)
         self._pieces.clear()
         return taken
+
+
+def _crop(parts: Services, pair: Pair) -> bytes:
+    """Return what a pair's place looks like; raises Missing where that is not (or no longer) here, or MediaError."""
+    with parts.database.read() as session:
+        moment = parts.recordings.moment(get_video(session, pair.video_id), pair.time_s)
+    return parts.frames.frame_jpeg(moment.path, moment.time_s, pair.box, _SIDE_PX)
 
 
 def _kept(read: Callable[[], bytes]) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -70,8 +71,11 @@ def place_media(parts: Services, upload: Upload, video_id: str) -> None:
 
 
 def forget_video(parts: Services, video_id: str) -> None:
-    """Delete all files of a video."""
-    shutil.rmtree(parts.settings.video_folder(video_id), ignore_errors=True)
+    """Delete all files of a video, also while a worker still writes some."""
+    folder = parts.settings.video_folder(video_id)
+    with suppress(OSError):  # under another name nobody finds it to write there
+        folder = folder.rename(parts.settings.temporary_folder / f"{video_id}.{secrets.token_hex(6)}")
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_bytes(parts: Services, upload_id: str) -> None:

@@ -6,10 +6,9 @@ recommended. A video that is not published is treated as one that is not there.
 
 from __future__ import annotations
 
-import threading
-from collections import Counter, OrderedDict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import func, select
@@ -22,11 +21,12 @@ from shopcue.database.videos import LIVE_STATES, get_video
 from shopcue.errors import Missing, ShopcueError
 from shopcue.records import Product
 from shopcue.server.live import Message, event_fields
+from shopcue.server.recent import Recent
 from shopcue.server.schemas.public import PublicFocus, PublicProduct, PublicVideo
 from shopcue.server.security import web_origin
 from shopcue.server.services import Services
-
-T = TypeVar("T")
+from shopcue.server.views import has_poster
+from shopcue.sources.recordings import PLAYLIST
 
 RELATED: Final = 12
 """How many other products of the shop are recommended."""
@@ -51,6 +51,11 @@ def published_video(session: Session, video_id: str) -> Video:
 def is_live(kind: str, state: str) -> bool:
     """Return whether a video is a stream that is on."""
     return kind == "stream" and state in LIVE_STATES
+
+
+def plays_from_recording(kind: str, playback_url: str | None) -> bool:
+    """Return whether a video is a stream that viewers see in what is kept of it: the seller named no other place."""
+    return kind == "stream" and not web_address(playback_url)
 
 
 # ---- addresses --------------------------------------------------------------------------------------------------
@@ -115,29 +120,6 @@ def _related(parts: Services, shop: str, shown: Sequence[Product]) -> tuple[Prod
     return tuple(found.values())
 
 
-class Recent(Generic[T]):
-    """The values that were used last, by their keys; for many threads."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._values: OrderedDict[Hashable, T] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Hashable) -> T | None:
-        """Return the value of a key, None if it is not there."""
-        with self._lock:
-            if key in self._values:
-                self._values.move_to_end(key)
-            return self._values.get(key)
-
-    def put(self, key: Hashable, value: T) -> None:
-        """Keep a value, and forget the one that was not used for the longest time if there are too many."""
-        with self._lock:
-            self._values[key] = value
-            while len(self._values) > self._most:
-                self._values.popitem(last=False)
-
-
 # ---- the video --------------------------------------------------------------------------------------------------
 
 
@@ -151,14 +133,13 @@ class Showcase:
 
     def document(self, video_id: str) -> PublicVideo:
         """Return the public document of a video; raises Missing."""
-        settings, store = self._parts.settings, self._parts.store
-        files = settings.media_file(video_id) is not None, settings.poster_file(video_id).is_file()
         with self._parts.database.read() as session:
             video = published_video(session, video_id)
+            files = self._media(video_id, video.kind, video.playback_url), has_poster(self._parts, video)
             last = last_event_id(session)
             # Nothing of a video or a catalogue changes without an event or a new version.
             changed = session.scalar(select(func.max(Event.event_id)).where(Event.video_id == video_id))
-            key = (video_id, changed, store.version(video.shop), files)
+            key = (video_id, changed, self._parts.store.version(video.shop), files)
             document = self._documents.get(key) if changed else None
             focuses = list_focuses(session, video_id) if document is None else []
         if document is None:
@@ -167,7 +148,7 @@ class Showcase:
                 self._documents.put(key, document)
         return document.model_copy(update={"last_event_id": last})
 
-    def _make_document(self, video: Video, focuses: Sequence[Focus], media: bool, poster: bool) -> PublicVideo:
+    def _make_document(self, video: Video, focuses: Sequence[Focus], media: str | None, poster: bool) -> PublicVideo:
         video_id = video.video_id
         shown = self._shown(video.shop, {focus.product_id: focus.title for focus in focuses})
         names = ("video_id", "shop", "title", "state", "duration_s", "width", "height")
@@ -175,7 +156,7 @@ class Showcase:
             {
                 **{name: getattr(video, name) for name in names},
                 "live": is_live(video.kind, video.state),
-                "media": f"{api_address(video_id)}/media" if media else None,
+                "media": media,
                 "playback_url": web_address(video.playback_url) or None,
                 "poster": f"{api_address(video_id)}/poster" if poster else None,
                 "page": page_address(video_id),
@@ -185,6 +166,14 @@ class Showcase:
                 "last_event_id": 0,
             }
         )
+
+    def _media(self, video_id: str, kind: str, playback_url: str | None) -> str | None:
+        """Return where a video plays from here, if it does."""
+        if self._parts.settings.media_file(video_id) is not None:
+            return f"{api_address(video_id)}/media"
+        if plays_from_recording(kind, playback_url) and self._parts.recordings.exists(video_id):
+            return f"{api_address(video_id)}/recording/{PLAYLIST}"
+        return None
 
     def check_product(self, session: Session, video: Video, product_id: str) -> None:
         """Raise Missing unless a product is shown in a video or recommended beside it."""
@@ -203,12 +192,22 @@ class Showcase:
         data, ends = event.data, False
         if event.type in ("video.update", "stream.update"):
             ends = bool(data.get("deleted")) or not data.get("published")
-            told = {"video_id": event.video_id, "published": False} if ends else _video_news(data)
+            told = {"video_id": event.video_id, "published": False} if ends else self._video_news(data)
         elif event.type == "focuses.put":
             told = {"count": data.get("count", 0)}
         else:
             told = self._focus_news(event)
         return Message.of({**event_fields(event), "data": told}, ends=ends)
+
+    def _video_news(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        names = ("video_id", "title", "state", "duration_s", "width", "height", "published")
+        kind, playback_url = str(data.get("kind")), data.get("playback_url")
+        return {
+            **{name: data.get(name) for name in names},
+            "live": is_live(kind, str(data.get("state"))),
+            "media": self._media(str(data.get("video_id")), kind, playback_url),
+            "playback_url": web_address(playback_url) or None,
+        }
 
     def _focus_news(self, event: Event) -> dict[str, Any]:
         focus, title = _focus(event.data), event.data.get("title", "")
@@ -239,12 +238,3 @@ def _focus(fields: Mapping[str, Any]) -> PublicFocus:
     status = "rejected" if gone else "open" if fields["end_s"] is None else "found"
     names = ("focus_id", "product_id", "start_s", "end_s")
     return PublicFocus.model_validate({**{name: fields[name] for name in names}, "status": status})
-
-
-def _video_news(data: Mapping[str, Any]) -> dict[str, Any]:
-    names = ("video_id", "title", "state", "duration_s", "width", "height", "published")
-    return {
-        **{name: data.get(name) for name in names},
-        "live": is_live(str(data.get("kind")), str(data.get("state"))),
-        "playback_url": web_address(data.get("playback_url")) or None,
-    }

@@ -16,6 +16,7 @@ from shopcue.database import Database, open_database
 from shopcue.server.media import FrameCache
 from shopcue.server.metrics import Metrics
 from shopcue.server.rates import FailureLimit, KnownTokens
+from shopcue.server.recordings import Recordings
 from shopcue.server.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -59,6 +60,11 @@ class Services:
     def frames(self) -> FrameCache:
         """Single pictures of videos, each made once."""
         return FrameCache(self.settings.data / "frames")
+
+    @cached_property
+    def recordings(self) -> Recordings:
+        """What is kept of live streams."""
+        return Recordings(self.settings)
 
     @cached_property
     def _opened_store(self) -> CatalogStore:

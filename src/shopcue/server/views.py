@@ -30,15 +30,21 @@ def view_videos(parts: Services, session: Session, rows: Sequence[VideoRow]) -> 
 
 def _view_video(parts: Services, row: VideoRow, job: JobRow | None, counts: videos.FocusCounts) -> Video:
     place = f"/api/videos/{row.video_id}"
-    media, poster = parts.settings.media_file(row.video_id), parts.settings.poster_file(row.video_id)
+    media, poster = parts.settings.media_file(row.video_id), has_poster(parts, row)
     more = {
         "wanted": row.wanted,
         "job": None if job is None else view_job(job),
         "focuses": FocusCounts.model_validate(counts),
         "media": f"{place}/media" if media else None,
-        "poster": f"{place}/poster" if poster.exists() else None,
+        "poster": f"{place}/poster" if poster else None,
     }
     return Video.model_validate(videos.video_fields(row) | more)
+
+
+def has_poster(parts: Services, row: VideoRow) -> bool:
+    """Tell whether there is a picture that stands for a video, or one can be made."""
+    kept = row.kind == "stream" and parts.recordings.exists(row.video_id)
+    return kept or parts.settings.poster_file(row.video_id).exists()
 
 
 def video_titles(session: Session, video_ids: Collection[str]) -> dict[str, str]:

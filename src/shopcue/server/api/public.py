@@ -7,17 +7,27 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Response
 from starlette.requests import HTTPConnection
 
+from shopcue.database.tables import Video
 from shopcue.errors import Missing
 from shopcue.server.api.events import STREAM, After, EventStream, LastEventId, Watch, watch
 from shopcue.server.api.media import media_answer, poster_answer
 from shopcue.server.api.products import picture_answer
+from shopcue.server.api.recordings import (
+    PLAYLIST_ANSWERS,
+    SEGMENT_ANSWERS,
+    AcceptEncoding,
+    IfNoneMatch,
+    SegmentName,
+    playlist_answer,
+    segment_answer,
+)
 from shopcue.server.auth import Parts
 from shopcue.server.live import Scope
 from shopcue.server.problems import refusals
-from shopcue.server.published import Showcase, published_video
+from shopcue.server.published import Showcase, plays_from_recording, published_video
 from shopcue.server.schemas.public import PublicVideo
 from shopcue.server.schemas.shapes import Identity, ProductName
-from shopcue.server.services import services
+from shopcue.server.services import Services, services
 
 router = APIRouter(prefix="/api/public/videos/{video_id}", tags=["public"])
 
@@ -61,8 +71,36 @@ def play(video_id: Identity, parts: Parts) -> Response:
 def show_poster(video_id: Identity, parts: Parts) -> Response:
     """Give the picture that stands for a published video."""
     with parts.database.read() as session:
-        published_video(session, video_id)
-    return _kept(poster_answer(parts, video_id))
+        video = published_video(session, video_id)
+    return _kept(poster_answer(parts, video))
+
+
+@router.get("/recording/live.m3u8", response_class=Response, responses=_READS | PLAYLIST_ANSWERS)
+def play_stream(
+    video_id: Identity, parts: Parts, if_none_match: IfNoneMatch = "", accept_encoding: AcceptEncoding = ""
+) -> Response:
+    """Give the playlist of what is kept of a published stream that plays from here."""
+    answer = playlist_answer(parts, _recorded(parts, video_id), if_none_match, accept_encoding)
+    answer.headers["Cache-Control"] = "public, no-cache"
+    return answer
+
+
+@router.get("/recording/{name}", response_class=Response, responses=_READS | SEGMENT_ANSWERS)
+def play_segment(video_id: Identity, name: SegmentName, parts: Parts) -> Response:
+    """Give a segment of what is kept of a published stream; a part of it where the request names a Range."""
+    _recorded(parts, video_id)
+    return _kept(segment_answer(parts.recordings.segment_file(video_id, name)))
+
+
+def _recorded(parts: Services, video_id: str) -> Video:
+    """Return a published stream that plays from its recording; raises Missing for all others."""
+    with parts.database.read() as session:
+        video = published_video(session, video_id)
+    if not (plays_from_recording(video.kind, video.playback_url) and parts.recordings.exists(video_id)):
+        raise Missing(
+            f"the video {video_id!r} does not play from a recording (yet); see its document for where it does"
+        )
+    return video
 
 
 @router.get(

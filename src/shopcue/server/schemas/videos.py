@@ -172,6 +172,19 @@ class Video(Outgoing):
     poster: str | None
 
 
+class StreamRecording(Outgoing):
+    """What is kept of a stream.
+
+    origin: the instant at which its time was 0. spans: what is there, as [start, end) in seconds of the stream.
+    bytes: on disk. problem: why nothing is recorded now, "" if all is well.
+    """
+
+    origin: Instant
+    spans: list[tuple[float, float]]
+    bytes: int
+    problem: str
+
+
 class VideoAnswer(Outgoing):
     """A new video with the job that matches it."""
 
