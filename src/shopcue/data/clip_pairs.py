@@ -11,11 +11,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, TypeVar, overload
 
 import numpy as np
 
+from shopcue.data.annotations import one_line
 from shopcue.errors import MediaError, RecordError
 from shopcue.records import Indices
 
@@ -184,19 +185,6 @@ def box_px(box: Box, width_px: int, height_px: int) -> Box:
         return box
     x1, y1, x2, y2 = box
     return x1 * width_px, y1 * height_px, x2 * width_px, y2 * height_px
-
-
-def path_inside(root: Path, name: str) -> Path:
-    """Return where a file of a data set lies that its annotations name; raises ValueError if that is not below root."""
-    parts = PurePosixPath(name)
-    if not name or parts.is_absolute() or ".." in parts.parts or not name.isprintable() or "\\" in name:
-        raise ValueError(f"{name[:80]!r} is no path below the data set's folder")
-    return root / parts
-
-
-def one_line(text: str) -> str:
-    """Return what is to be said on one line, and not a long one."""
-    return " ".join(text.split())[:300]
 
 
 def _rows(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shopcue.data.clip_pairs import Box, Clip, ClipPair, FrameRef, ShopImage, even_frames, path_inside
+from shopcue.data.annotations import path_inside
+from shopcue.data.clip_pairs import Box, Clip, ClipPair, FrameRef, ShopImage, even_frames
 
 SUBSETS = ("scale", "duration", "products")
 """What the clips are grouped by, in the order of the columns: SGMN, Table 4."""
 
 FULL_COLUMNS, SAMPLED_COLUMNS = 11, 10
+LONGEST_LABEL = 40
 
 _ID = re.compile(r"[0-9A-Za-z_]{1,64}(?:-[0-9A-Za-z_]{1,64}){0,9}")
 _CLIP = re.compile(r"(?P<live>.+)-(?P<start>[0-9]{1,16})-(?P<end>[0-9]{1,16})")
@@ -35,7 +37,6 @@ _NUMBERS = re.compile(r"[][0-9eE+., -]*")
 _UUID_FIELDS = 5
 _NO_TEXT = frozenset({"", "null", "none", "nan", "\\n"})
 _NO_PRODUCT = frozenset({"0", "-1"})
-_LONGEST_LABEL = 40
 _FARTHEST_PX = 1e6
 
 
@@ -95,7 +96,7 @@ def read_strings(text: str) -> list[str]:
 
 
 def read_boxes(text: str) -> list[Box | None]:
-    """Return a box for each entry of a list such as "[[0.1, 0.2, 0.5, 0.6], []]", as `main_box` does.
+    """Return the largest box of each entry of a list such as "[[0.1, 0.2, 0.5, 0.6], []]", None where it has none.
 
     Raises ValueError for what is no list of lists of numbers.
     """
@@ -107,7 +108,7 @@ def read_boxes(text: str) -> list[Box | None]:
         raise ValueError(f"expected a list of boxes, came {text[:60]!r}") from error
     if not isinstance(entries, list):
         raise ValueError(f"expected a list of boxes, came {text[:60]!r}")
-    return [main_box(entry) for entry in entries]
+    return [max(boxes_of(entry), key=box_area, default=None) for entry in entries]
 
 
 def boxes_of(entry: Any) -> list[Box]:
@@ -122,12 +123,12 @@ def boxes_of(entry: Any) -> list[Box]:
     return [(x1, y1, x2, y2) for x1, y1, x2, y2 in boxes if 0 <= x1 < x2 and 0 <= y1 < y2]
 
 
-def main_box(entry: Any) -> Box | None:
-    """Return the largest of the boxes of a frame, or None; raises ValueError as `boxes_of` does."""
-    return max(boxes_of(entry), key=lambda box: (box[2] - box[0]) * (box[3] - box[1]), default=None)
+def box_area(box: Box) -> float:
+    """Return the area of a box, in the square of its own unit."""
+    return (box[2] - box[0]) * (box[3] - box[1])
 
 
-def read_speech(text: str) -> str:
+def read_text(text: str) -> str:
     """Return what is said or written, '' where a column says in its own way that there is nothing."""
     text = text.strip()
     return "" if text.casefold() in _NO_TEXT else text
@@ -159,8 +160,8 @@ def read_row(root: Path, count: int, row: bytes) -> ClipPair:
     chosen = even_frames(list(zip(paths, boxed, strict=True)), count)
     frames = tuple(FrameRef(path, box=box) for path, box in chosen)
     return ClipPair(
-        Clip(clip_id, frames, read_speech(speech), (image_id,), live_id, subsets),
-        ShopImage(image_id, picture, read_speech(title), read_speech(product) or product_of_image(image_id)),
+        Clip(clip_id, frames, read_text(speech), (image_id,), live_id, subsets),
+        ShopImage(image_id, picture, read_text(title), read_text(product) or product_of_image(image_id)),
     )
 
 
@@ -182,7 +183,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _labels(cells: list[str]) -> tuple[tuple[str, str], ...]:
-    labels = [read_speech(cell) for cell in cells]
-    if any(len(label) > _LONGEST_LABEL for label in labels):
-        raise ValueError("its last three columns are no labels of scale, duration and number of products")
+    labels = [read_text(cell) for cell in cells]
+    if any(len(label) > LONGEST_LABEL for label in labels):
+        raise ValueError("its last three columns are no words for scale, duration and number of products")
     return tuple((name, label) for name, label in zip(SUBSETS, labels, strict=True) if label)
