@@ -161,12 +161,8 @@ def _eval_protocol(protocol: str, data: Path, model: Path, detector: Path | None
             protocol, data, model, detector=detector, update=progress.update, note=progress.note
         )
     for report in reports:
-        if as_json:
-            typer.echo(json.dumps(report.document))
-            continue
-        typer.echo(f"{report.protocol}: {report.queries} queries ({report.missing} missing), {report.gallery} pictures")
-        for k, value in report.recall.items():
-            typer.echo(f"R@{k:<8} {value:.3f}")
+        for line in [json.dumps(report.document)] if as_json else report.table:
+            typer.echo(line)
 
 
 @evaluations.command("deepfashion-c2s")

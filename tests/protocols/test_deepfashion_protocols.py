@@ -102,7 +102,9 @@ def test_missing_and_damaged_pictures_are_counted_and_cost_recall(shop: Path) ->
 
 
 def test_a_report_as_json() -> None:
-    report = RetrievalReport("p", {1: 0.5, 20: 1.0}, queries=4, missing=1, gallery=9, gallery_missing=2)
+    report = RetrievalReport(
+        protocol="p", recall={1: 0.5, 20: 1.0}, queries=4, missing=1, sizes=(9,), gallery_missing=2
+    )
     assert json.loads(json.dumps(report.document)) == {
         "protocol": "p",
         "R@1": 0.5,
