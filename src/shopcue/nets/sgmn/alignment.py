@@ -43,7 +43,7 @@ class MotionCompensation(nn.Module):
         self.kind = nn.Parameter(torch.randn(2, dim) * 0.02)  # of a frame, of a motion
         self.motion = nn.Linear(dim, dim)
         self.block = Block(dim, heads)
-        self.answer = nn.Sequential(nn.LayerNorm(dim), whisper(nn.Linear(dim, dim), std=0.002))
+        self.answer = nn.Sequential(nn.LayerNorm(dim), whisper(nn.Linear(dim, dim), std=0.001))
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         """Return the frames with their motion, not of unit length. unit (N, L, D); mask: bool (N, L), there or not.
