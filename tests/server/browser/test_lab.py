@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from shopcue.records import Catalog, Comment, Detections, Frame, Match, Utteranc
 from shopcue.trace import Candidate, Stretch, TraceFiles, View
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 WIDTH, HEIGHT = 320, 180
 CATALOG = Catalog((COAT, HAT, MUG))
@@ -39,24 +38,6 @@ SETTLED = """() => new Promise((done) => {
 
 COLOURS = ((69, 236, 198), (255, 180, 84), (195, 181, 255))
 """Of the tracklets 0, 1 and 2; see static/lab/colours.js."""
-
-
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shopfront]:
-    with storefront.open_shopfront(tmp_path_factory.mktemp("server")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with storefront.open_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_window(chromium: Browser) -> Iterator[OpenWindow]:
-    with storefront.windows(chromium) as opening:
-        yield opening
 
 
 @pytest.fixture(scope="module")

@@ -22,28 +22,10 @@ from shopcue.database.reviews import review_focus
 from shopcue.database.videos import add_video, change_video, get_video
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 NOW = "article.card[data-when=now]"
 VIDEO = "document.querySelector('shopcue-player').shadowRoot.querySelector('video')"
-
-
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shopfront]:
-    with storefront.open_shopfront(tmp_path_factory.mktemp("server")) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with storefront.open_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture
-def open_window(chromium: Browser) -> Iterator[OpenWindow]:
-    with storefront.windows(chromium) as opening:
-        yield opening
 
 
 @pytest.fixture(scope="module")

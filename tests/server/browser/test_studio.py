@@ -6,9 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ pytest.importorskip("playwright", reason="needs playwright")
 
 from server.browser import storefront
 from server.browser.storefront import COAT, HAT, LENGTH_S, PHONE, SCHEDULE, SHOP, OpenWindow, Shopfront, Window
+from server.browser.studio import OpenStudio, bars, choose, drag_end, eventually, focuses_of
 from server.matched import SCRIPT, focus
 from shopcue.database.focuses import close_focus, list_focuses, save_open
 from shopcue.database.jobs import add_job
@@ -30,100 +30,15 @@ from shopcue.database.videos import add_video, change_video, get_video
 from shopcue.records import Alternative
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Page
 
 AREAS = ("videos", "catalogue", "streams", "settings")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with storefront.open_chromium() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shopfront]:
-    with storefront.open_shopfront(tmp_path_factory.mktemp("studio")) as opened:
-        yield opened
-
-
-@pytest.fixture
-def open_window(chromium: Browser) -> Iterator[OpenWindow]:
-    with storefront.windows(chromium) as opening:
-        yield opening
-
-
-OpenStudio = Callable[..., Window]
-
-
-@pytest.fixture
-def open_studio(front: Shopfront, open_window: OpenWindow) -> OpenStudio:
-    """Opens the studio for one who is signed in: `open_studio(path, size, token=..., dark=...)`; deaf: to events."""
-
-    def open(path: str = "", *size: tuple[int, int], token: str = "", deaf: bool = False, **options: Any) -> Window:
-        window = open_window(*size, **options)
-        window.page.set_default_timeout(20_000)
-        if deaf:
-            window.page.route("**/api/**/events*", lambda route: route.abort())
-        storefront.sign_in(window, front, token or front.admin)
-        window.page.add_init_script("localStorage.setItem('shopcue-signed-in', '1')")
-        window.page.goto(f"{front.url}/studio/{SHOP}{path}")
-        return window
-
-    return open
 
 
 @pytest.fixture
 def show(front: Shopfront) -> str:
     """A matched recording of its own."""
     return storefront.add_show(front)
-
-
-def focuses_of(front: Shopfront, page: Page, video_id: str) -> list[dict[str, Any]]:
-    """The focuses of a video as the API tells them, those that were rejected too."""
-    answer = page.request.get(f"{front.url}/api/videos/{video_id}/focuses?include=rejected")
-    assert answer.ok, answer.text()
-    found: list[dict[str, Any]] = answer.json()["focuses"]
-    return found
-
-
-def eventually(check: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait until `check` holds; what it says last is what the test fails with."""
-    end = time.monotonic() + seconds
-    while not check() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert check()
-
-
-def bars(page: Page) -> Locator:
-    return page.locator(".tl-bar[data-focus]")
-
-
-def choose(page: Page, focus_id: str) -> None:
-    """Choose a focus by its bar on the timeline."""
-    bar = page.locator(f'.tl-bar[data-focus="{focus_id}"]')
-    bar.click()
-    page.locator(f'.tl-bar[data-focus="{focus_id}"].is-chosen').wait_for()
-
-
-def drag_end(page: Page, edge: str, to_s: float, duration_s: float, *, drop: bool = True) -> None:
-    """Drag an end of the chosen focus to a moment, with the whole video in view."""
-    track = page.locator(".tl-ruler .tl-track").bounding_box()
-    grip = page.locator(f".tl-grip.{edge}")
-    grip.scroll_into_view_if_needed()
-    at = grip.bounding_box()
-    assert track is not None
-    assert at is not None
-    from_s = float(grip.get_attribute("aria-valuenow") or 0)
-    x, y = at["x"] + at["width"] / 2, at["y"] + at["height"] / 2
-    across = (to_s - from_s) * track["width"] / duration_s
-    page.mouse.move(x, y)
-    page.mouse.down()
-    for step in range(1, 9):
-        page.mouse.move(x + across * step / 8, y)
-        page.wait_for_timeout(30)
-    if drop:
-        page.mouse.up()
 
 
 # ---- the whole way, with the workers of a real server -----------------------------------------------------------

@@ -1,5 +1,5 @@
 /** From frame to frame of a video whose frame rate nobody has said. */
-import { firstNot } from "../studio/timescale.js";
+import { firstNot } from "../js/sorted.js";
 
 const SLOWLY = 0.5; // a frame is easily caught at this speed
 const LONGEST_MS = 1200;
@@ -28,10 +28,10 @@ export class FrameSteps {
     const shown = times[firstNot(times, (one) => one <= media.time + 1e-4) - 1] ?? 0;
     // Any time just before a frame starts shows the one before.
     if (direction < 0) return Math.max(shown - A_HAIR_S, 0);
-    let next = await playFrame(media.element, shown);
+    let next = await playFrame(media, shown);
     // A busy machine leaves frames out: none may lie between.
     for (let i = 0; i < MOST_BETWEEN && next > shown; i += 1) {
-      const before = await frameAt(media.element, next - A_HAIR_S);
+      const before = await frameAt(media, next - A_HAIR_S);
       if (before <= shown + A_HAIR_S) break;
       next = before;
     }
@@ -40,20 +40,22 @@ export class FrameSteps {
 }
 
 /** Seek to a time; returns the start of the frame that is shown there, or 0 where that is not told. */
-function frameAt(element, time_s) {
+function frameAt(media, time_s) {
+  const { element } = media;
   return new Promise((resolve) => {
     const look = (_, { mediaTime }) => {
       // One that was on its way before is of another time.
-      if (mediaTime <= time_s) resolve(mediaTime); else element.requestVideoFrameCallback(look);
+      if (media.timeAt(mediaTime) <= time_s) resolve(media.timeAt(mediaTime)); else element.requestVideoFrameCallback(look);
     };
     element.requestVideoFrameCallback(look);
-    element.currentTime = time_s;
+    element.currentTime = media.placeOf(time_s);
     setTimeout(() => resolve(0), LONGEST_MS);
   });
 }
 
 /** Where the next frame starts is not known: play until it is there; returns its start. */
-function playFrame(element, shown) {
+function playFrame(media, shown) {
+  const { element } = media;
   const rate = element.playbackRate;
   return new Promise((resolve) => {
     let waiting = true;
@@ -65,7 +67,8 @@ function playFrame(element, shown) {
     };
     const look = (_, { mediaTime }) => {
       if (!waiting) return;
-      if (mediaTime > shown + A_HAIR_S) stop(mediaTime); else element.requestVideoFrameCallback(look);
+      const time_s = media.timeAt(mediaTime);
+      if (time_s > shown + A_HAIR_S) stop(time_s); else element.requestVideoFrameCallback(look);
     };
     element.requestVideoFrameCallback(look);
     element.playbackRate = SLOWLY;

@@ -5,7 +5,7 @@
  * were not looked at for the longest time are let go.
  */
 import { get, path, query } from "../js/api.js";
-import { firstNot } from "../studio/timescale.js";
+import { firstNot } from "../js/sorted.js";
 
 const MINUTE_S = 60;
 const MOST_MINUTES = 20;

@@ -4,7 +4,7 @@
  * It also learns when frames are shown (their presentation times), which is what the ends of a focus snap to.
  */
 
-import { firstNot } from "./timescale.js";
+import { firstNot } from "../js/sorted.js";
 
 const MOST_FRAMES = 5000;
 const PROBED_FRAMES = 8;
@@ -72,15 +72,17 @@ export class Media {
     this.frames = new FrameTimes();
     this.watchers = new Set();
     this.still = 0;
-    this.offset = 0; // stream time minus the element's own time
+    this.offset = 0; // stream time minus the element's own time, where no recording says it exactly
+    this.recording = null;
     this.playable = false;
     this.wanted = null;
     this.waiting = [];
   }
 
-  /** Follow an element; returns a function that lets it go. */
-  attach(element) {
+  /** Follow an element, which plays a file, or a recording (see js/recording.js); returns a function that lets it go. */
+  attach(element, recording = null) {
     this.element = element;
+    this.recording = recording;
     this.playable = true;
     const tell = () => this.tell();
     const settled = () => { this.wanted === null ? tell() : this.jump(); };
@@ -88,8 +90,9 @@ export class Media {
     let going = true;
     const frame = (_, about) => {
       if (!going) return;
-      this.frames.add(about.mediaTime + this.offset);
-      this.waiting.splice(0).forEach((resolve) => resolve(about.mediaTime + this.offset));
+      const time = this.timeAt(about.mediaTime);
+      this.frames.add(time);
+      this.waiting.splice(0).forEach((resolve) => resolve(time));
       element.requestVideoFrameCallback(frame);
     };
     element.requestVideoFrameCallback?.(frame);
@@ -102,11 +105,21 @@ export class Media {
       going = false;
       for (const [name, listener] of Object.entries(names)) element.removeEventListener(name, listener);
       this.element = null;
+      this.recording = null;
       this.playable = false;
     };
   }
 
-  get time() { return this.playable ? this.wanted ?? this.element.currentTime + this.offset : this.still; }
+  /** The time of the video at a time of the element. */
+  timeAt(place) { return this.recording ? this.recording.timeAt(place) : place + this.offset; }
+
+  /** The time of the element that shows a time of the video. */
+  placeOf(time) { return this.recording ? this.recording.placeOf(time) : time - this.offset; }
+
+  get time() {
+    if (!this.playable) return this.still;
+    return this.wanted ?? this.recording?.time_s ?? this.timeAt(this.element.currentTime);
+  }
 
   get paused() { return !this.playable || this.element.paused; }
 
@@ -124,9 +137,9 @@ export class Media {
   }
 
   jump() {
-    const to = this.wanted - this.offset;
+    const to = this.wanted;
     this.wanted = null;
-    this.element.currentTime = to;
+    if (this.recording) this.recording.seek(to); else this.element.currentTime = this.placeOf(to);
   }
 
   /** The start of the frame that is on the screen at `time`; seeks there, and takes the best guess after `ms`. */

@@ -1,5 +1,7 @@
 /** The mathematics of the timeline: which stretch of time is seen, where its ticks are, and what lies in it. */
 
+import { firstNot } from "../js/sorted.js";
+
 export const SHORTEST_SPAN_S = 1;
 
 /** The view {from, span} in seconds, kept inside [0, duration]. */
@@ -33,17 +35,6 @@ export function ticks(view, width, apart = 84) {
   const times = [];
   for (let i = Math.ceil(view.from / step - 1e-9); i * step <= view.from + view.span + 1e-9; i += 1) times.push(i * step);
   return { times, step };
-}
-
-/** Index of the first item that does not satisfy `before` (which holds for a beginning of the list only). */
-export function firstNot(items, before) {
-  let low = 0;
-  let high = items.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (before(items[middle])) low = middle + 1; else high = middle;
-  }
-  return low;
 }
 
 /**
