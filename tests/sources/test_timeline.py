@@ -145,3 +145,40 @@ def test_packets_without_stamps_pass() -> None:
     timeline = Timeline()
     assert send(timeline, 0, None, 0.0).dts is None
     assert send(timeline, 0, 5, 0.0).dts == 5
+
+
+@settings(max_examples=60)
+@given(
+    st.dictionaries(
+        st.integers(1, 40), st.one_of(st.floats(1.5, 4.5), st.floats(-90.0, -1.5), st.integers(6, 90_000)), max_size=6
+    ),
+    st.booleans(),
+)
+def test_a_damaged_stamp_moves_no_other(damage: dict[int, float], sound: bool) -> None:
+    """Pictures and sound in step; every fifth picture, or sound, may say something else."""
+    timeline = Timeline()
+    for n in range(250):
+        true = ticks(100 + n / 25)
+        wrong = ticks(damage[n // 5]) if n % 5 == 2 and n // 5 in damage else 0
+        damaged = {1 if sound else 0} if wrong else set()
+        for stream in (0, 1):
+            packet = send(timeline, stream, true + wrong if stream in damaged else true, n / 25)
+            assert packet.dts == true or stream in damaged
+    assert timeline.restarts <= len(damage)
+
+
+@pytest.mark.parametrize("apart_s", [11.0, 5_000.0, -700.0])
+def test_two_stamps_of_a_packet_that_have_nothing_to_do_with_each_other(apart_s: float) -> None:
+    timeline = Timeline()
+    send(timeline, 0, ticks(10), 0.0)
+    packet = FakePacket(0, ticks(10.04 + apart_s), ticks(10.04))
+    timeline.update(cast(Any, packet), 0.04)
+    assert packet.pts == packet.dts == ticks(10.04)
+
+
+def test_a_stream_whose_first_stamp_is_damaged() -> None:
+    timeline = Timeline()
+    for n in range(50):
+        send(timeline, 0, ticks(10 + n / 25), n / 25)
+        packet = send(timeline, 1, ticks(9_000 if n == 20 else 10 + n / 25), n / 25) if n >= 20 else None
+        assert packet is None or packet.dts == pytest.approx(ticks(10 + n / 25), abs=ticks(0.1))

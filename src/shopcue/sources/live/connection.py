@@ -211,6 +211,8 @@ class Connection:
                     if packet.size:
                         yield packet
                 return
+            except IndexError:
+                continue  # a stream that began in the midst, if only by damage: the library cannot give its packets
             except av.InvalidDataError:
                 unreadable += 1
                 self._reception.damaged += 1

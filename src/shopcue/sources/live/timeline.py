@@ -15,6 +15,7 @@ from typing import Any
 from av.packet import Packet
 
 _FALL_BACK_S = 1.0  # pictures and sound are stored out of order by less
+_STEP_S = 1.0  # packets follow each other by less
 _LEAP_S = 5.0  # a step ahead by less is a gap
 _WRAPS_S = (Fraction(2**33, 90_000), Fraction(2**32, 1000))
 _WINDOW_S = 30.0
@@ -30,7 +31,9 @@ class Timeline:
         self.restarts = 0
         self._shifts = [Fraction(0)]  # seconds, of each part of the connection
         self._part: dict[int, int] = {}  # stream -> the part that it is in: streams reach a new one not quite at once
+        self._part_before: dict[int, int] = {}  # stream -> the part of the packet before its last one
         self._last_s: dict[int, Fraction] = {}  # stream -> when its last packet started, on the running time
+        self._before_s: dict[int, Fraction] = {}  # stream -> when the one before that started
         self._step_s: dict[int, Fraction] = {}  # stream -> how long that one lasts
         self._delay = _Delay()
 
@@ -43,7 +46,8 @@ class Timeline:
         stream, raw_s = packet.stream_index, stamp * packet.time_base
         shift_s = self._shift(stream, raw_s, arrived_s)
         place_s = raw_s + shift_s
-        self._step_s[stream] = max(place_s - self._last_s.get(stream, place_s), Fraction(0))
+        self._before_s[stream] = self._last_s.get(stream, place_s)
+        self._step_s[stream] = max(place_s - self._before_s[stream], Fraction(0))
         self._last_s[stream] = place_s
         self._delay.update(arrived_s, arrived_s - float(place_s))
         _move(packet, round(shift_s / packet.time_base))
@@ -55,6 +59,11 @@ class Timeline:
             return self._shifts[0]
         number = self._part.setdefault(stream, len(self._shifts) - 1)
         last_s = self._last_s.get(stream, max(self._last_s.values()))
+        before, place_s = self._part_before.get(stream, number), raw_s + self._shifts[number]
+        self._part_before[stream] = number
+        if (number != before or abs(place_s - last_s) > _STEP_S) and self._goes_on(stream, before, raw_s):
+            self._part[stream] = before
+            return self._shifts[before]
         while not self._fits(raw_s + self._shifts[number], last_s, arrived_s):
             number += 1
             if number == len(self._shifts):
@@ -63,6 +72,11 @@ class Timeline:
                 break
         self._part[stream] = number
         return self._shifts[number]
+
+    def _goes_on(self, stream: int, part: int, raw_s: Fraction) -> bool:
+        """Whether a stamp goes on from the packet before the last one: then the last one's was damaged."""
+        place_s = raw_s + self._shifts[part]
+        return 0 < place_s - self._before_s.get(stream, place_s) <= _STEP_S
 
     def _fits(self, place_s: Fraction, last_s: Fraction, arrived_s: float) -> bool:
         leap_s = place_s - last_s
@@ -109,6 +123,9 @@ def _unwrap(packet: Packet[Any]) -> None:
     for wrap_s in _WRAPS_S:
         if abs(abs(apart_s) - wrap_s) < _LEAP_S * 2:
             packet.pts -= round((wrap_s if apart_s > 0 else -wrap_s) / packet.time_base)
+            return
+    if abs(apart_s) > _LEAP_S * 2:  # one of them is damaged
+        packet.pts = packet.dts
 
 
 def _move(packet: Packet[Any], shift: int) -> None:
