@@ -209,9 +209,26 @@ def test_settings_refuse_what_makes_no_sense(tmp_path: Path) -> None:
         ServerSettings(tmp_path, port=70_000)
     with pytest.raises(SettingsError, match="expected 0"):
         ServerSettings(tmp_path, workers=-1)
+    for kept in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(SettingsError, match="hours of each stream are to be kept, expected a number from 0"):
+            ServerSettings(tmp_path, keep_hours=kept)
+        with pytest.raises(SettingsError, match="GiB of each stream are to be kept, expected a number from 0"):
+            ServerSettings(tmp_path, keep_gib=kept)
     (tmp_path / "file").write_text("x")
     with pytest.raises(SettingsError, match="--data"):
         ServerSettings(tmp_path / "file" / "data").make_folders()
+
+
+@pytest.mark.parametrize(
+    ("hours", "gib", "records"),
+    [(12, 20, True), (0.5, 0.001, True), (0, 20, False), (12, 0, False), (12, 1e-12, False)],
+)
+def test_nothing_of_a_stream_is_kept_where_neither_time_nor_room_is_given(
+    tmp_path: Path, hours: float, gib: float, records: bool
+) -> None:
+    settings = ServerSettings(tmp_path, keep_hours=hours, keep_gib=gib)
+    assert settings.records is records
+    assert (settings.keep_s, settings.keep_bytes) == (3600 * hours, int(gib * 1024**3))
 
 
 def test_the_api_describes_itself_whole(client: TestClient) -> None:

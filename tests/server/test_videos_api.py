@@ -380,7 +380,7 @@ def test_comments_of_a_stream_count_for_their_time_or_for_now(
 
 
 def test_private_addresses_are_taken_where_that_was_asked_for(tmp_path: Path) -> None:
-    from shopcue.server.addresses import STREAMS, check_address
+    from shopcue.server.addresses import WEB, check_address
 
-    assert check_address("rtmp://127.0.0.1:1935/live", STREAMS, allow_private=True)
+    assert check_address("http://127.0.0.1:8000/a.mp4", WEB, allow_private=True)
     assert ServerSettings(tmp_path).allow_private is False

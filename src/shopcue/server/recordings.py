@@ -23,8 +23,9 @@ from shopcue.sources.recordings import PLAYLIST, Recording, read_recording
 PLAYLIST_TYPE: Final = "application/vnd.apple.mpegurl"
 SEGMENT_TYPE: Final = "video/mp2t"
 SEGMENT_NAME: Final = r"^[0-9]{8}\.ts$"
+RECORDED: Final = "on"
+"""What the health of a stream says while all is well with its recording."""
 
-_ON: Final = "on"
 _POSTER_EVERY: Final = 50  # segments, some minutes: each new one would be another picture to make
 _GZIP_LEVEL: Final = 1
 _REMEMBERED: Final = 50
@@ -139,7 +140,7 @@ def _problem(video: Video) -> str:
     """Return why a stream is not recorded now, "" if it is or is not to be."""
     health: dict[str, Any] = video.health or {}
     said = str(health.get("recording", ""))
-    return "" if said == _ON else said
+    return "" if said == RECORDED else said
 
 
 def _why_none(settings: ServerSettings, video: Video) -> str:

@@ -8,7 +8,7 @@ from shopcue import records
 from shopcue.database import videos, words
 from shopcue.database.tables import Video as VideoRow
 from shopcue.errors import Conflict
-from shopcue.server.addresses import RECORDING, STREAMS, WEB, check_address
+from shopcue.server.addresses import RECORDING, WEB, check_address, check_stream
 from shopcue.server.auth import Parts, Principal, SignedIn, writable_shop, writable_video
 from shopcue.server.problems import CHANGES
 from shopcue.server.schemas import NewComments, NewStream, Taken, Video
@@ -21,8 +21,11 @@ router = APIRouter(tags=["streams"])
 
 @router.post("/api/shops/{shop}/streams", status_code=201, responses=CHANGES)
 def add(shop: ShopName, body: NewStream, who: SignedIn, parts: Parts) -> Video:
-    """Add a live stream (rtmp, rtsp, HLS), or a recording that plays as one (`recording:<video_id>`)."""
-    private = parts.settings.allow_private
+    """Add a live stream (rtmp, rtsp, HLS, srt), or a recording that plays as one (`recording:<video_id>`).
+
+    Where the server runs with `--allow-private`, it also listens for one (`listen:rtmp://…`, `listen:srt://…`, udp), or
+    takes it from one of its cameras (`/dev/video0`).
+    """
     if body.playback_url is not None:
         check_address(body.playback_url, WEB, allow_private=True)  # it is the viewers' browsers that ask for it
     with parts.database.write() as session:
@@ -30,7 +33,7 @@ def add(shop: ShopName, body: NewStream, who: SignedIn, parts: Parts) -> Video:
         if body.url.startswith(RECORDING):
             _check_recording(videos.get_video(session, body.url.removeprefix(RECORDING)), shop)
         else:
-            check_address(body.url, STREAMS, allow_private=private)
+            check_stream(body.url, allow_private=parts.settings.allow_private)
         title = body.title or "Live"
         video = videos.add_video(
             session,

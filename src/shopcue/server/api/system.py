@@ -29,10 +29,13 @@ def health(parts: Parts, response: Response) -> Health:
 
 @router.get("/metrics", response_class=PlainTextResponse, responses=refusals(401, 429))
 def metrics(request: Request, parts: Parts) -> Response:
-    """Give all figures in Prometheus' text format; from this machine without a token."""
-    if not _is_local(request):
-        authenticate(request)
-    return Response(parts.metrics.text(gauges(parts, request.app.state.hub.followers)), media_type=CONTENT_TYPE_LATEST)
+    """Give all figures in Prometheus' text format; from this machine without a token.
+
+    Streams are named with their shops: a token sees those of its shops.
+    """
+    shops = None if _is_local(request) else authenticate(request).readable_shops
+    now = gauges(parts, request.app.state.hub.followers, shops)
+    return Response(parts.metrics.text(now), media_type=CONTENT_TYPE_LATEST)
 
 
 def _is_local(request: Request) -> bool:
