@@ -189,7 +189,10 @@ def test_a_connection_that_breaks_is_made_again_and_time_goes_on(gallery: Galler
     assert stream.counts.frames == 5
 
 
-def test_a_slow_looker_loses_old_frames_and_counts_them(gallery: Gallery, method: Method) -> None:
+def test_a_slow_looker_loses_old_frames_and_counts_them(
+    gallery: Gallery, method: Method, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shopcue.engine.stream._WAITING_FRAMES", 8)
     release = threading.Semaphore(0)
     source = Broken([grey(40, "over")], endless=False)
     sink = Kept()

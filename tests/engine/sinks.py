@@ -1,0 +1,78 @@
+"""What the streams under test look for and tell it to: a shop, and a sink that keeps everything."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from shopcue.announcing import Announcement
+from shopcue.engine import State
+from shopcue.records import Comment, Focus, Gallery, Utterance
+
+Span = tuple[str, float, float]
+
+
+@dataclass
+class Fixed:
+    """A shop on air that changes when it is told to."""
+
+    gallery: Gallery
+    coming: Gallery | None = None
+
+    def refresh(self) -> bool:
+        if self.coming is None:
+            return False
+        self.gallery, self.coming = self.coming, None
+        return True
+
+
+@dataclass
+class Kept:
+    """A sink that keeps what it is told, and says what it was given.
+
+    news: with the time of the stream at which it came. states: state, problem. live_s: when the stream came on air,
+    each time, of the monotonic clock. left: set when a connection is over, ended: when the stream is.
+    """
+
+    said: list[Utterance] = field(default_factory=list)
+    news: list[tuple[float, Announcement]] = field(default_factory=list)
+    states: list[tuple[State, str]] = field(default_factory=list)
+    listened: list[Utterance] = field(default_factory=list)
+    live_s: list[float] = field(default_factory=list)
+    left: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def announce(self, news: Sequence[Announcement], now_s: float) -> None:
+        self.news += [(now_s, each) for each in news]
+
+    def state(self, state: State, problem: str) -> None:
+        self.states.append((state, problem))
+        if state == "live":
+            self.live_s.append(time.monotonic())
+        if state in ("reconnecting", "stopped", "failed"):
+            self.left.set()
+        if state in ("stopped", "failed"):
+            self.ended.set()
+
+    def words(self) -> Iterable[Utterance | Comment]:
+        said, self.said = self.said, []
+        return said
+
+    def heard(self, utterances: Sequence[Utterance]) -> None:
+        self.listened += utterances
+
+    def focuses(self) -> list[Focus]:
+        """What stands in the end, for one who applied all the news in order."""
+        found: dict[int, Focus] = {}
+        for _, each in self.news:
+            assert (each.kind == "open") == (each.number not in found), f"{each.kind} of {each.number} is out of order"
+            found[each.number] = each.focus
+            if each.kind == "withdraw":
+                del found[each.number]
+        return sorted(found.values(), key=lambda focus: focus.start_s)
+
+
+def spans(focuses: Sequence[Focus]) -> list[Span]:
+    return [(focus.product_id, focus.start_s, focus.end_s) for focus in focuses]
