@@ -1,10 +1,11 @@
 """Live streams over a real RTMP server: how late news is, how many streams fit, and whether offline finds the same.
 
-    python benchmarks/live.py ../lives/live-a ../lives/live-b --streams 1 4 --out runs/results/live.json
+    python -m benchmarks.live ../lives/live-a ../lives/live-b --streams 1 4 --out runs/results/live.json
 
-Starts nginx with RTMP on loopback, pushes each live with `ffmpeg -re` at 1280x720, and watches all of them on one
-engine at two frames a second. Latency: from the arrival of the frame to the news that it made, so without the decision
-time of the decoder. Decision delay: from the true start of a focus to the time of the stream at which it was announced.
+Starts nginx with RTMP and HLS on loopback, pushes each live with `ffmpeg -re` at 1280x720, and watches all of them on
+one engine at two frames a second. Latency: from the arrival of the frame to the news that it made, so without the
+decision time of the decoder. Decision delay: from the true start of a focus to the time of the stream at which it was
+announced.
 Needs nginx, libnginx-mod-rtmp and ffmpeg, and folders with live.mp4, catalog.csv and truth.json.
 """
 
@@ -19,8 +20,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
 from shopcue.engine import Engine, State
 from shopcue.evaluation import Truth, read_truth
+from shopcue.listening import Listener
 from shopcue.methods import Method, open_method
 from shopcue.metrics.focuses import Video, score_focuses
+from shopcue.models.recognition import find_recogniser
 from shopcue.pipeline import Words
 from shopcue.records import Comment, Focus, Gallery, Utterance
 from shopcue.settings import Settings
@@ -104,24 +107,43 @@ def free_port() -> int:
         return port
 
 
+@dataclass(frozen=True)
+class Server:
+    """An nginx of this machine that takes RTMP and gives RTMP and HLS."""
+
+    rtmp: int
+    http: int
+
+    def push_to(self, n: int) -> str:
+        return f"rtmp://127.0.0.1:{self.rtmp}/live/s{n}"
+
+    def address(self, n: int, via: str) -> str:
+        return self.push_to(n) if via == "rtmp" else f"http://127.0.0.1:{self.http}/hls/s{n}.m3u8"
+
+
 @contextmanager
-def rtmp_server(folder: Path) -> Iterator[int]:
-    """Run nginx with RTMP alone, and yield its port."""
-    port = free_port()
+def media_server(folder: Path) -> Iterator[Server]:
+    """Run nginx with nothing but RTMP and HLS; segments of HLS are two seconds long."""
+    server = Server(free_port(), free_port())
     user = "user root;" if os.geteuid() == 0 else ""
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = "".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     config = folder / "nginx.conf"
     config.write_text(
         f"{user} daemon off; pid {folder}/pid; error_log {folder}/errors; worker_processes 1; load_module {MODULE};"
         f"events {{ worker_connections 256; }}"
-        f"rtmp {{ server {{ listen 127.0.0.1:{port}; application live {{ live on; wait_key on; wait_video on; }} }} }}"
+        f"rtmp {{ server {{ listen 127.0.0.1:{server.rtmp}; application live {{ live on; wait_key on; wait_video on;"
+        f" hls on; hls_path {folder}/hls; hls_fragment 2s; hls_playlist_length 20s; }} }} }}"
+        f"http {{ access_log off; {temporary} server {{ listen 127.0.0.1:{server.http}; root {folder}; }} }}"
     )
     process = subprocess.Popen(["nginx", "-c", str(config), "-p", str(folder)])
     try:
         time.sleep(1.0)
-        yield port
+        yield server
     finally:
         process.kill()
         process.wait()
+        shutil.rmtree(folder / "hls", ignore_errors=True)
 
 
 def at_720p(video: Path, folder: Path) -> Path:
@@ -145,46 +167,66 @@ def pushed(film: Path, url: str, seconds: float) -> Iterator[subprocess.Popen[by
         process.wait()
 
 
-def address(port: int, n: int) -> str:
-    return f"rtmp://127.0.0.1:{port}/live/s{n}"
+def ears() -> Callable[[str], Listener]:
+    """Return what makes the listeners of streams; each has a recogniser of one thread."""
+    recogniser, line = find_recogniser(threads=1)
+    if recogniser is None:
+        raise SystemExit(line)
+    return lambda name: Listener(recogniser)
 
 
-def watch(lives: Sequence[Live], count: int, seconds: float, method: Method, folder: Path) -> dict[str, Any]:
+def watch(
+    lives: Sequence[Live], count: int, seconds: float, via: str, speech: bool, method: Method, folder: Path
+) -> dict[str, Any]:
     """Watch `count` streams of the lives at once, and return what was measured."""
-    engine, sinks = Engine(method), list[Kept]()
-    pushers: list[Any] = []
+    engine, sinks = Engine(method, listener=ears() if speech else None), list[Kept]()
     chosen = [lives[n % len(lives)] for n in range(count)]
     cpu_s, began_s = time.process_time(), time.monotonic()
-    with rtmp_server(folder) as port:
+    with media_server(folder) as server, ExitStack() as pushers:
+
+        def start(n: int) -> None:
+            sinks.append(Kept())
+            source = open_source(server.address(n, via), private=True)
+            engine.start(f"s{n}", source, OnAir(chosen[n].gallery), sinks[n])
+
+        def push(n: int) -> None:
+            length_s = min(seconds, chosen[n].truth.duration_s)
+            pushers.enter_context(pushed(chosen[n].film, server.push_to(n), length_s))
+
         try:
-            for n, live in enumerate(chosen):
-                # Who plays before anybody publishes waits, and sees the film from its first picture.
-                sinks.append(Kept())
-                engine.start(f"s{n}", open_source(address(port, n), private=True), OnAir(live.gallery), sinks[n])
-            time.sleep(2.0)
-            for n, live in enumerate(chosen):
-                pushers.append(pushed(live.film, address(port, n), min(seconds, live.truth.duration_s)))
-                pushers[-1].__enter__()
+            if via == "rtmp":  # who plays before anybody publishes waits, and sees the film from its first picture
+                for n in range(count):
+                    start(n)
+                time.sleep(2.0)
+                for n in range(count):
+                    push(n)
+            else:  # a playlist is there with its first segment, and who comes then sees the film from the start too
+                for n in range(count):
+                    push(n)
+                    while not (folder / "hls" / f"s{n}.m3u8").exists():
+                        time.sleep(0.05)
+                    start(n)
             late_s: list[float] = []
-            while not all(sink.ended.is_set() for sink in sinks) and time.monotonic() - began_s < seconds + 60:
+            while not all(sink.ended.is_set() for sink in sinks) and time.monotonic() - began_s < seconds + 90:
                 time.sleep(STEP_S / 2)
                 late_s += [counts.behind_s for counts in engine.counts.values() if counts.frames]
             counts = dict(engine.counts)
+            cpu_share = (time.process_time() - cpu_s) / (time.monotonic() - began_s)
         finally:
-            for name in list(engine.counts):
-                engine.stop(name)
             engine.close()
-            for pusher in pushers:
-                pusher.__exit__(None, None, None)
     frames = sum(each.frames for each in counts.values())
     dropped = sum(each.dropped for each in counts.values())
     return {
         "streams": count,
+        "via": via,
+        "speech": speech,
         "frames": frames,
         "dropped_share": dropped / max(1, frames + dropped),
+        "deaf_s": sum(each.deaf_s for each in counts.values()),
+        "connections": sum(each.connections for each in counts.values()),
         "latency_p50_s": float(np.median(late_s)),
         "latency_p95_s": float(np.quantile(late_s, 0.95)),
-        "cpu_share_of_a_core": (time.process_time() - cpu_s) / (time.monotonic() - began_s),
+        "cpu_share_of_a_core": cpu_share,
         "sinks": sinks,
         "lives": chosen,
     }
@@ -226,6 +268,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lives", nargs="+", type=Path, help="folders with live.mp4, catalog.csv and truth.json")
     parser.add_argument("--streams", nargs="+", type=int, default=[1, 4], help="how many at once, one run for each")
+    parser.add_argument("--via", choices=("rtmp", "hls"), default="rtmp", help="how the streams are watched")
+    parser.add_argument("--speech", action="store_true", help="listen to them too")
+    parser.add_argument("--until", type=float, default=1.0, help="stop after the run that drops more than this share")
     parser.add_argument("--seconds", type=float, default=1e9, help="of each live, at most")
     parser.add_argument("--out", type=Path, help="where the figures go, as JSON")
     arguments = parser.parse_args()
@@ -243,7 +288,7 @@ def main() -> None:
             lives.append(Live(live.name, read_truth(live / "truth.json"), gallery, film))
         offline = {live.name: method.find_focuses(probe(live.film), live.gallery, Words()) for live in lives}
         for count in arguments.streams:
-            found = watch(lives, count, arguments.seconds, method, folder)
+            found = watch(lives, count, arguments.seconds, arguments.via, arguments.speech, method, folder)
             sinks, chosen = found.pop("sinks"), found.pop("lives")
             whole = arguments.seconds >= max(live.truth.duration_s for live in lives)
             delays = [
@@ -260,6 +305,8 @@ def main() -> None:
                 found["same_as_offline"] = float(np.mean([same(s.focuses(), offline[v.name]) for s, v in pairs]))
             results.append(found)
             print(json.dumps(found), flush=True)
+            if found["dropped_share"] > arguments.until:
+                break
     if arguments.out is not None:
         report = {"what": ", ".join(live.name for live in arguments.lives), "cores": os.cpu_count(), "runs": results}
         arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")

@@ -51,9 +51,14 @@ def test_what_has_waited_for_too_long_is_dropped_but_for_the_newest() -> None:
 
 def test_a_source_that_can_wait_loses_nothing() -> None:
     queue = Waiting(3, 0.0, "wait")
-    thread = threading.Thread(target=lambda: [queue.put(arrived(k, ago_s=60.0)) for k in range(20)])
+
+    def put_all() -> None:
+        for k in range(20):
+            queue.put(arrived(k, ago_s=60.0))
+
+    thread = threading.Thread(target=put_all)
     thread.start()
-    found = []
+    found: list[float] = []
     while len(found) < 20:
         item = queue.get()
         assert isinstance(item, Arrived)

@@ -32,7 +32,7 @@ from shopcue.trace import TraceFiles
 
 _log = logging.getLogger(__name__)
 
-_WAITING_FRAMES = 8
+_WAITING_FRAMES, _WAITING_S = 40, 4.0
 _SHOP_EVERY_S = 1.0
 _SHORTEST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 _STEADY_S = 30.0  # a connection that lasted so long was a good one: the next pause is short again
@@ -116,7 +116,7 @@ class Stream:
         self._sink, self._ears, self._trace, self._recorder = sink, ears, trace, recorder
         self._turns = turns or threading.Semaphore()
         self._stopping = threading.Event()
-        self._frames = Waiting(_WAITING_FRAMES, full)
+        self._frames = Waiting(_WAITING_FRAMES, _WAITING_S, full)
         self._first_s = self._now_s = self._read_s = first_s
         self._announcer = Announcer(resumed=resumed, bridge_s=FORGOTTEN_S)
         self._session = self._new_session()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Literal
@@ -32,11 +33,16 @@ class Note:
 
 
 class Waiting:
-    """A bounded queue of frames, and of notes between them. room: how many frames wait at most."""
+    """A bounded queue of frames, and of notes between them.
 
-    def __init__(self, room: int, full: Full) -> None:
+    room: how many frames wait at most. patience_s: how long one waits at most, if newer ones wait behind it: so a
+    segment that comes all at once is looked at as a whole, and a looker who is too slow is never further behind. Only
+    with `drop`: where the source can wait, all are looked at.
+    """
+
+    def __init__(self, room: int, patience_s: float, full: Full) -> None:
         self.dropped = 0
-        self._room, self._full = room, full
+        self._room, self._patience_s, self._full = room, patience_s, full
         self._items: deque[Arrived | Note] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -50,10 +56,7 @@ class Waiting:
             while self._full == "wait" and len(self._items) >= self._room and not self._closed:
                 self._changed.wait()
             self._items.append(item)
-            frames = [n for n, each in enumerate(self._items) if isinstance(each, Arrived)]
-            if len(frames) > self._room:
-                del self._items[frames[0]]
-                self.dropped += 1
+            self._drop()
             self._changed.notify_all()
 
     def get(self) -> Arrived | Note | None:
@@ -61,6 +64,7 @@ class Waiting:
         with self._changed:
             while not self._items and not self._closed:
                 self._changed.wait()
+            self._drop()
             self._changed.notify_all()
             return self._items.popleft() if self._items else None
 
@@ -69,3 +73,19 @@ class Waiting:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+    def _drop(self) -> None:
+        """Let go of the oldest frames where there are too many, or they have waited for too long."""
+        if self._full == "wait":
+            return
+        frames = [n for n, each in enumerate(self._items) if isinstance(each, Arrived)]
+        now_s = time.monotonic()
+        late = [n for n in frames[:-1] if now_s - self._at_s(n) > self._patience_s]
+        for n in reversed(frames[: max(len(late), len(frames) - self._room)]):
+            del self._items[n]
+            self.dropped += 1
+
+    def _at_s(self, n: int) -> float:
+        item = self._items[n]
+        assert isinstance(item, Arrived)
+        return item.at_s
