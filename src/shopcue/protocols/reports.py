@@ -82,7 +82,7 @@ class RetrievalReport(Figures):
     def table(self) -> list[str]:
         """The same as lines of text: who asks and who answers, then a row for all queries and each subset."""
         sizes = ", ".join(f"{name} {value:g}" for name, value in _spread(self.sizes).items())
-        rows = [("all", self), *((f"{s.name} {s.value}", s.figures) for s in self.subsets)]
+        rows = [("all", self), *((_label(subset), subset.figures) for subset in self.subsets)]
         width = max(len(label) for label, _ in rows)
         names = list(self.by_name)
         head = "".join(f"{name:>8}" for name in ("queries", *names))
@@ -95,6 +95,12 @@ class RetrievalReport(Figures):
             values = "".join(f"{figures.by_name[name]:8.3f}" for name in names)
             lines.append(f"{label:<{width}}  {figures.queries:8}{values}")
         return lines
+
+
+def _label(subset: Subset) -> str:
+    """Return what a table calls a subset; its words come out of files, and may be anything."""
+    label = f"{subset.name} {subset.value}"
+    return label if label.isprintable() else ascii(label)
 
 
 def _document(figures: Figures) -> dict[str, object]:

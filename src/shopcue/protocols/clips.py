@@ -1,0 +1,242 @@
+"""The protocols of clips against shop images: LPR4M, MovingFashion, and clips that were composed.
+
+A clip searches the gallery of its own live, or the one gallery there is. It is compared by
+`visual · visual + λ · text · text` (SGMN, eq. 23), where what is said is held against the title; a model without text
+adds nothing there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence, Sized
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+
+from shopcue.catalog.exact import in_batches, load_ahead
+from shopcue.catalog.pictures import read_picture
+from shopcue.data.clip_pairs import ClipBench, ShopImage
+from shopcue.data.lpr4m import read_lpr4m_bench
+from shopcue.errors import MediaError, ScoreError
+from shopcue.metrics.retrieval import Answers
+from shopcue.models.detector import Detector
+from shopcue.models.image import ImageEncoder
+from shopcue.protocols.reports import RetrievalReport
+from shopcue.protocols.tasks import Pool, Task, judge
+from shopcue.protocols.vectors import Side, VectorFiles
+from shopcue.records import Floats, Frame, Image, Indices
+from shopcue.sources.clip_frames import read_clip_frames
+
+Update = Callable[[str, float, float], None]
+Note = Callable[[str], None]
+T = TypeVar("T")
+P = TypeVar("P", bound=Sized)
+
+TEXT_WEIGHT = 0.5
+"""λ of eq. 23, as the paper sets it."""
+
+_BATCH = 8  # clips or shop images that are in memory at a time, and as many again that are read ahead
+_TEXTS = 256  # texts that are read at a time
+_THREADS = 2
+_GRADES = {"small": 1, "short": 1, "few": 1, "medium": 2, "large": 3, "long": 3, "abundant": 3}
+
+
+class ClipEncoder(Protocol):
+    """Turns clips, shop images and texts into unit vectors; a text becomes nothing where the model reads none."""
+
+    def encode_clips(self, clips: Sequence[Sequence[Image]]) -> Floats:
+        """Return unit vectors. clips: N times one RGB uint8 frame or more, of any size -> float32 (N, D)."""
+
+    def encode_images(self, images: Sequence[Image]) -> Floats:
+        """Return unit vectors. images: N RGB uint8 pictures of any size -> float32 (N, D)."""
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """Return unit vectors. texts: N of what is said or of titles -> float32 (N, T), T is 0 without text."""
+
+
+class MeanPooledFrames:
+    """An image encoder as one of clips: the mean of the frames' unit vectors, made a unit vector again. No text."""
+
+    def __init__(self, encoder: ImageEncoder) -> None:
+        self._encoder = encoder
+
+    def encode_clips(self, clips: Sequence[Sequence[Image]]) -> Floats:
+        """Return unit vectors of clips, float32 (N, D)."""
+        vectors = self._encoder.encode([frame for clip in clips for frame in clip])
+        starts = np.cumsum([0, *(len(clip) for clip in clips[:-1])])
+        sums = np.add.reduceat(vectors, starts, axis=0) if len(clips) else vectors
+        length = np.linalg.norm(sums, axis=1, keepdims=True)
+        # Frames that cancel each other out say nothing; the first one still does.
+        return np.asarray(np.where(length > 1e-6, sums / np.maximum(length, 1e-6), vectors[starts[: len(clips)]]))
+
+    def encode_images(self, images: Sequence[Image]) -> Floats:
+        """Return unit vectors of shop images, float32 (N, D)."""
+        return self._encoder.encode(images)
+
+    def encode_texts(self, texts: Sequence[str]) -> Floats:
+        """Return nothing for each text, float32 (N, 0)."""
+        return np.zeros((len(texts), 0), np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipProtocol:
+    """A set of clips, and what is measured on it: see `Task`.
+
+    read: folder, and what is told of what is left out -> the clips. detected: only shop images in which a detector
+    finds something are searched.
+    """
+
+    read: Callable[[Path, Note], ClipBench]
+    recall_at: tuple[int, ...]
+    ndcg_at: tuple[int, ...] = ()
+    share: bool = False
+    detected: bool = False
+
+
+CLIP_PROTOCOLS: dict[str, dict[str, ClipProtocol]] = {
+    "lpr4m": {
+        "main": ClipProtocol(lambda data, note: read_lpr4m_bench(data, note, "main"), (1, 3, 5, 10)),
+        "all": ClipProtocol(lambda data, note: read_lpr4m_bench(data, note, "all"), (1, 3, 5, 10)),
+    },
+}
+"""Data set -> its protocols, the usual one first."""
+
+
+def choose_protocol(data_set: str, name: str | None = None) -> ClipProtocol:
+    """Return a protocol of a data set, the usual one where none is named; raises ScoreError for one that is unknown."""
+    protocols = CLIP_PROTOCOLS[data_set]
+    chosen = name or next(iter(protocols))
+    if chosen not in protocols:
+        raise ScoreError(f"{data_set} has no protocol {chosen!r}, expected one of {', '.join(protocols)}")
+    return protocols[chosen]
+
+
+# ---- judging -------------------------------------------------------------------------------------------------------
+
+
+def judge_clips(protocol: ClipProtocol, bench: ClipBench, vectors: tuple[Floats, Floats], way: str) -> RetrievalReport:
+    """Return how vectors do. vectors: float32 (Q, D) and (G, D), as `clip_ids` and `image_ids` order them.
+
+    way: what the report calls the way in which they were made.
+    """
+    rows = {image_id: row for row, image_id in enumerate(image_ids(bench))}
+    by_live: dict[str, list[int]] = {}
+    by_subset: dict[tuple[str, str], list[int]] = {}
+    for number, clip in enumerate(bench.clips):
+        by_live.setdefault(clip.live_id, []).append(number)
+        for subset in clip.subsets:
+            by_subset.setdefault(subset, []).append(number)
+    pools = tuple(
+        Pool(_indices(clips), _indices(rows[image_id] for image_id in dict.fromkeys(bench.galleries.get(live_id, ()))))
+        for live_id, clips in by_live.items()
+    )
+    subsets = tuple((*subset, _indices(by_subset[subset])) for subset in sorted(by_subset, key=_subset_order))
+    answers = Answers.of([rows[image_id] for image_id in clip.image_ids] for clip in bench.clips)
+    task = Task(f"{bench.name}/{way}", answers, pools, protocol.recall_at, protocol.ndcg_at, protocol.share, subsets)
+    return judge(task, *vectors)
+
+
+def clip_ids(bench: ClipBench) -> list[str]:
+    """Return the ids of all queries, in order."""
+    return [clip.clip_id for clip in bench.clips]
+
+
+def image_ids(bench: ClipBench) -> list[str]:
+    """Return the ids of all shop images that are searched or right, in order; those that are searched come first."""
+    searched = (image_id for gallery in bench.galleries.values() for image_id in gallery)
+    right = (image_id for clip in bench.clips for image_id in clip.image_ids)
+    return list(dict.fromkeys(chain(searched, right)))
+
+
+def given_vectors(bench: ClipBench, files: VectorFiles) -> tuple[Floats, Floats]:
+    """Return the vectors that somebody has made of the clips and of the shop images, by their ids in the data set."""
+    wanted = image_ids(bench)
+    others = bench.images.keys() - set(wanted)
+    return files.read("queries", clip_ids(bench)), files.read("gallery", wanted, others)
+
+
+def _indices(numbers: Iterable[int]) -> Indices:
+    return np.fromiter(numbers, np.int64)
+
+
+def _subset_order(subset: tuple[str, str]) -> tuple[str, int, str]:
+    """Order subsets by name, and small before medium before large."""
+    name, value = subset
+    return name, _GRADES.get(value, 0), value
+
+
+# ---- encoding ------------------------------------------------------------------------------------------------------
+
+
+def encode_bench(
+    bench: ClipBench,
+    encoder: ClipEncoder,
+    *,
+    text_weight: float = TEXT_WEIGHT,
+    detector: Detector | None = None,
+    update: Update | None = None,
+) -> tuple[Floats, Floats]:
+    """Return the vectors of the clips and of the shop images, not a number where nothing can be read.
+
+    detector: leaves out the shop images in which it finds nothing. Raises MediaError where no clip or no shop image can
+    be read at all. -> float32 (Q, D) and (G, D).
+    """
+
+    def load_image(image: ShopImage | None) -> Image | None:
+        try:
+            picture = None if image is None or image.path is None else read_picture(image.path).image
+        except MediaError:
+            return None
+        found = picture is not None and (detector is None or len(detector.detect([Frame(0.0, picture)])[0]))
+        return picture if found else None
+
+    searched = {image_id for gallery in bench.galleries.values() for image_id in gallery}
+    images = [bench.images.get(each) if each in searched else None for each in image_ids(bench)]
+    gallery = _encode(images, load_image, encoder.encode_images, "gallery", update)
+    queries = _encode(bench.clips, read_clip_frames, encoder.encode_clips, "queries", update)
+    texts = [clip.speech for clip in bench.clips], ["" if image is None else image.title for image in images]
+    spoken, titled = _encode_texts(*texts, encoder)
+    return np.concatenate([queries, text_weight * spoken], axis=1), np.concatenate([gallery, titled], axis=1)
+
+
+def _encode(
+    things: Sequence[T],
+    load: Callable[[T], P | None],
+    encode: Callable[[Sequence[P]], Floats],
+    what: Side,
+    update: Update | None,
+) -> Floats:
+    """Return the vectors of what can be loaded, a few at a time, not a number for the others. -> float32 (N, D)."""
+    vectors: Floats | None = None
+    done = 0
+    for batch in in_batches(load_ahead(load, things, _THREADS), _BATCH):
+        kept = [(done + place, pixels) for place, pixels in enumerate(batch) if pixels is not None and len(pixels)]
+        if kept:
+            made = encode([pixels for _, pixels in kept])
+            if vectors is None:
+                vectors = np.full((len(things), made.shape[1]), np.nan, np.float32)
+            vectors[[row for row, _ in kept]] = made
+        done += len(batch)
+        if update is not None:
+            update(what, done, len(things))
+    if vectors is None:
+        raise MediaError(
+            f"none of the pictures of the {what} can be read ({len(things)} asked for); unpack the data set"
+        )
+    return vectors
+
+
+def _encode_texts(spoken: Sequence[str], titles: Sequence[str], encoder: ClipEncoder) -> tuple[Floats, Floats]:
+    """Return the vectors of what is said and of titles, zeros where there is none. -> float32 (Q, T), (G, T)."""
+    texts = [*spoken, *titles]
+    said = [row for row, text in enumerate(texts) if text.strip()]
+    vectors = np.zeros((len(texts), 0), np.float32)
+    for start in range(0, len(said), _TEXTS):
+        rows = said[start : start + _TEXTS]
+        made = encoder.encode_texts([texts[row] for row in rows])
+        if not start:
+            vectors = np.zeros((len(texts), made.shape[1]), np.float32)
+        vectors[rows] = made
+    return vectors[: len(spoken)], vectors[len(spoken) :]
