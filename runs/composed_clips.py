@@ -1,0 +1,108 @@
+"""A composed set of live clips in which products of a shop are shown and spoken of: write it, look at it.
+
+    python -m runs.composed_clips DATA OUT [--seed 0] [--split product] [--train 3000] [--test 600] [--workers 2]
+                                           [--sheet FILE.jpg]
+
+DATA holds grocery/ and clothing/, and maybe video/. OUT is a new folder, read by `shopcue.data.composed_clips`. The split
+is by product: no product of a test clip, none of its photos, nor anything that appears beside it, is in a training clip.
+--sheet draws some clips of each split with the box of the product that is meant, its shop picture and what is said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from shopcue.data.clip_pairs import ClipPair, FrameRef
+from shopcue.data.composed.clip_sets import ClipFormat, write_clip_set
+from shopcue.data.composed.lives import ClipSetPlan
+from shopcue.data.composed_clips import read_composed_pairs
+from shopcue.progress import Progress
+from shopcue.records import Image
+
+TILE_PX, TILES = 192, 5
+
+
+def sheet_of(root: Path, count: int) -> Image:
+    """Return `count` clips of each split, one a row: shop picture, then every other frame with its box."""
+    rows = []
+    for split in ("train", "test"):
+        pairs = read_composed_pairs(root, print, split="test" if split == "test" else "train")
+        for index in np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int).tolist():
+            rows.append(row_of(pairs[index]))
+    half = -(-len(rows) // 2)
+    rows += [np.zeros_like(rows[0])] * (2 * half - len(rows))
+    return np.hstack([np.vstack(rows[:half]), np.vstack(rows[half:])])
+
+
+def row_of(pair: ClipPair) -> Image:
+    """Return one clip, its title and its speech below it where they are in letters that OpenCV can draw."""
+    frames = pair.clip.frames
+    tiles = [tile(FrameRef(pair.image.path)) if pair.image.path else np.zeros((TILE_PX, TILE_PX, 3), np.uint8)]
+    tiles += [tile(frames[index]) for index in np.linspace(0, len(frames) - 1, TILES).astype(int).tolist()]
+    row = np.hstack(tiles)
+    said = dict(pair.clip.subsets)
+    text = f"{pair.image.title} | {said['speech']}, {said['scale']}, {said['products']}: {pair.clip.speech}"
+    plain = text.encode("ascii", "replace").decode()
+    note = np.full((16, row.shape[1], 3), 24, np.uint8)
+    cv2.putText(note, plain[:190], (3, 12), cv2.FONT_HERSHEY_SIMPLEX, 0.34, (230, 230, 230), 1, cv2.LINE_AA)
+    return np.vstack([row, note])
+
+
+def tile(frame: FrameRef) -> Image:
+    """Return a frame on a square, its box drawn in."""
+    picture = cv2.imread(str(frame.path))
+    if frame.box is not None:
+        x0, y0, x1, y1 = (round(side) for side in frame.box)
+        cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), (80, 255, 80), 1)
+    scale = TILE_PX / max(picture.shape[:2])
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    square = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
+    square[: small.shape[0], : small.shape[1]] = small
+    return square
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--split", choices=("product",), default="product")
+    parser.add_argument("--train", type=int, default=3000)
+    parser.add_argument("--test", type=int, default=600)
+    parser.add_argument("--frames", type=int, default=10)
+    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--gallery", type=int, default=55)
+    parser.add_argument("--garments", type=int, help="at most so many of each class")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--sheet", type=Path)
+    arguments = parser.parse_args()
+    plan = ClipSetPlan(arguments.train, arguments.test, gallery=arguments.gallery, seed=arguments.seed)
+    form = ClipFormat(arguments.frames, arguments.side)
+    begun = first = time.monotonic()
+
+    def progress(done: int, whole: int) -> None:
+        nonlocal first
+        print(f"{done} of {whole} clips, {time.monotonic() - begun:.0f} s", flush=True)
+
+    head = write_clip_set(
+        arguments.data,
+        arguments.out,
+        plan,
+        form,
+        garments=arguments.garments,
+        workers=arguments.workers,
+        progress=progress,
+    )
+    print(json.dumps(head, indent=2))
+    if arguments.sheet is not None:
+        cv2.imwrite(str(arguments.sheet), sheet_of(arguments.out, 12))
+
+
+if __name__ == "__main__":
+    main()
