@@ -82,8 +82,8 @@ class HousePictureEncoder(PictureEncoder):
     The vector is the mean of the places plus what attention finds in them, which starts out as nearly nothing, so that
     training starts at the mean.
 
-    backbone: whose `net` carries the weights to start from. frozen_blocks: 0 to 16, besides the stem; the map of the
-    trunk has 1 / 16 of the side from block 6 on, 1 / 32 from block 12 on.
+    backbone: whose `net` carries the weights to start from. frozen_blocks: 0 to 16, besides the stem, and 17 for all of
+    the backbone; the map of the trunk has 1 / 16 of the side from block 6 on, 1 / 32 from block 12 on.
     """
 
     def __init__(
@@ -99,9 +99,9 @@ class HousePictureEncoder(PictureEncoder):
         if side_px < 32 or side_px % 32:
             raise SettingsError(f"side_px is {side_px}, expected a multiple of 32 for the house encoder")
         self.backbone = HouseBackbone() if backbone is None else backbone
-        blocks = len(self._net.blocks)
-        if not 0 <= frozen_blocks <= blocks:
-            raise SettingsError(f"frozen is {frozen_blocks}, expected 0 to {blocks} blocks of the house encoder")
+        layers = len(self._net.blocks) + 1
+        if not 0 <= frozen_blocks <= layers:
+            raise SettingsError(f"frozen is {frozen_blocks}, expected 0 to {layers} layers of the house encoder")
         self.dim, self.side_px, self.tokens = dim, side_px, (side_px // 32) ** 2
         self.frozen_blocks = frozen_blocks
         self.projection = nn.Linear(FEATURES, dim)
@@ -117,9 +117,11 @@ class HousePictureEncoder(PictureEncoder):
     def trunk(self, pictures: Tensor) -> Tensor:
         """Return the map after the frozen blocks. (N, 3, S, S) -> (N, C, h, w)."""
         x = F.relu6(self._net.stem(pictures))
-        for block in self._net.blocks[: self.frozen_blocks]:
-            x = block(x)
-        return x
+        return self._through(x, 0, self.frozen_blocks)
+
+    def features(self, maps: Tensor) -> Tensor:
+        """Return what the backbone makes of pictures, without projection: the trunk's maps -> (N, 1280)."""
+        return self._through(maps, self.frozen_blocks, None).mean(dim=(2, 3))
 
     def upper(self, maps: Tensor) -> tuple[Tensor, Tensor]:
         """Return (vectors (N, D), vectors of the cells (N, P, D), row by row) of the trunk's map."""
@@ -135,18 +137,24 @@ class HousePictureEncoder(PictureEncoder):
         return self.look.weights(query, self.before_looking(places)).mean(dim=1)[:, 0]
 
     def freeze(self) -> None:
-        """Stop training of the stem and of the first `frozen_blocks` blocks."""
+        """Stop training of the stem and of the first `frozen_blocks` layers."""
         self._net.freeze(self.frozen_blocks)
+        if self.frozen_blocks > len(self._net.blocks):
+            self._net.head.requires_grad_(False)
 
     @property
     def _net(self) -> EfficientNetLite0:
         return self.backbone.net
 
     def _places(self, maps: Tensor) -> Tensor:
-        x = maps
-        for block in self._net.blocks[self.frozen_blocks :]:
+        return self.projection(self._through(maps, self.frozen_blocks, None).flatten(2).transpose(1, 2))
+
+    def _through(self, x: Tensor, first: int, until: int | None) -> Tensor:
+        """Return the map after layers `first` to `until`: the blocks, and the last convolution as one more."""
+        blocks = len(self._net.blocks)
+        for block in self._net.blocks[first:until]:
             x = block(x)
-        return self.projection(F.relu6(self._net.head(x)).flatten(2).transpose(1, 2))
+        return F.relu6(self._net.head(x)) if first <= blocks and (until is None or until > blocks) else x
 
 
 class HouseTextEncoder(TextEncoder):
