@@ -12,7 +12,7 @@ import pytest
 
 pytest.importorskip("sqlalchemy")
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from shopcue.database import Database, open_database
 from shopcue.database.events import add_event, events_after, last_event_id, prune_events
@@ -96,9 +96,19 @@ def test_events_are_found_by_shop_video_and_type(database: Database) -> None:
 def test_ids_never_return_though_all_events_are_gone(database: Database) -> None:
     with database.write() as session:
         last = add_event(session, "job.update", "demo").event_id
-        assert prune_events(session, time.time() + 1) > 0
+        session.execute(delete(Event))
         assert last_event_id(session) == 0
         assert add_event(session, "job.update", "demo").event_id > last
+
+
+def test_the_newest_event_stays_however_old_it_is(database: Database) -> None:
+    with database.write() as session:
+        ids = [add_event(session, "job.update", "demo").event_id for _ in range(3)]
+    with database.write() as session:
+        assert prune_events(session, time.time() + 1_000) >= 2
+        assert [event.event_id for event in events_after(session, 0)] == [last_event_id(session)] == ids[2:]
+        assert prune_events(session, time.time() + 1_000) == 0
+        assert add_event(session, "job.update", "demo").event_id == ids[2] + 1
 
 
 def test_old_events_go_and_new_ones_stay(database: Database) -> None:

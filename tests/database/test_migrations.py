@@ -33,6 +33,7 @@ from shopcue.database.migrating import alembic_config, latest_revision, migrate
 from shopcue.database.shops import delete_shop, put_shop
 from shopcue.database.tables import Row
 from shopcue.database.uploads import add_upload, list_uploads
+from shopcue.database.videos import get_video
 
 
 @pytest.fixture
@@ -70,6 +71,17 @@ def test_what_the_first_revision_holds_is_there_after_the_last(url: str, connect
     open_database(url).close()
     assert before
     assert rows(connection, before) == before
+
+
+def test_streams_of_before_recordings_are_recorded_from_now_on(url: str, connection: Connection) -> None:
+    with connection.begin():
+        migrate(connection, "0002")
+        video_id = fill(connection)["videos"]["video_id"]
+    database = open_database(url)
+    with database.read() as session:
+        video = get_video(session, video_id)
+        assert (video.recorded, video.health) == (True, None)
+    database.close()
 
 
 def test_a_table_that_is_made_anew_takes_nothing_along(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from shopcue.database.videos import (
     delete_video,
     get_video,
     list_videos,
+    video_fields,
     wanted_streams,
 )
 from shopcue.database.webhooks import add_webhook, list_deliveries, queue_deliveries, settle_delivery
@@ -78,6 +79,26 @@ def test_streams_that_are_to_run_are_found_by_their_wish_and_counted_by_their_st
         last = events_after(session, last_event_id(session) - 1)[0]
         assert (last.type, last.data["state"]) == ("stream.update", "live")
         assert idle.state == wanted.state == "stopped"
+
+
+def test_how_a_stream_fares_is_kept_and_told(database: Database, video: Video) -> None:
+    health = {"frames": 12, "behind_s": 0.5, "recording": "on"}
+    with database.write() as session:
+        stream = add_video(session, "demo", "stream", "S", "rtmp://127.0.0.1/x")
+        other = add_video(session, "demo", "stream", "O", "rtmp://127.0.0.1/x", recorded=False)
+        change_video(session, stream.video_id, health=health)
+        told = last_event_id(session)
+        change_video(session, stream.video_id, health=dict(health))  # nothing has changed
+        assert last_event_id(session) == told
+        [event] = events_after(session, told - 1)
+    assert (event.type, event.data["health"], event.data["recorded"]) == ("stream.update", health, True)
+    with database.read() as session:
+        found = get_video(session, stream.video_id)
+        assert (found.recorded, found.health) == (True, health)
+        found = get_video(session, other.video_id)
+        assert (found.recorded, found.health) == (False, None)
+        fields = video_fields(get_video(session, video.video_id))
+        assert (fields["recorded"], fields["health"]) == (False, None)  # a recording is no stream
 
 
 def test_videos_are_listed_newest_first_though_they_came_at_once(database: Database) -> None:
