@@ -136,7 +136,7 @@ class PairIndex(Sequence[ClipPair]):
                 raise MediaError(
                     f"cannot read {path}: {error.strerror}; give a folder whose files can be read"
                 ) from error
-        return cls(files, np.array(offsets, np.int64), read, digest.hexdigest())
+        return cls(files, np.frombuffer(offsets, np.int64), read, digest.hexdigest())
 
     def __len__(self) -> int:
         return len(self._offsets)
@@ -176,7 +176,7 @@ def even_frames(frames: Sequence[_Item], count: int) -> tuple[_Item, ...]:
     """
     if len(frames) <= count:
         return tuple(frames)
-    return tuple(frames[number * len(frames) // count] for number in range(count))
+    return tuple(frames[int(step)] for step in np.linspace(0, len(frames), count, endpoint=False))
 
 
 def box_px(box: Box, width_px: int, height_px: int) -> Box:

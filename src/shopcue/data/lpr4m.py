@@ -140,9 +140,11 @@ def _main_galleries(root: Path, titles: dict[str, str], skipped: Skipped) -> dic
             try:
                 if not slash:
                     raise ValueError("expected <live>/<shop image>.jpg")
-                found[live_id][read_image_id(Path(name).stem)] = None
+                image_id = read_image_id(Path(name).stem)
             except ValueError as error:
                 skipped(one_line(f"{listed}, line {number}: {error}"))
+                continue
+            found[live_id][image_id] = None
         return {live_id: tuple(image_ids) for live_id, image_ids in found.items()}
     every = _all_galleries(root, skipped)
     if any(product_of_image(image) != image for image_ids in every.values() for image in image_ids):

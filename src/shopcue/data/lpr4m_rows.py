@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,20 +97,18 @@ def read_strings(text: str) -> list[str]:
     return [string[1:-1] for string in _ONE_STRING.findall(text)]
 
 
-def read_boxes(text: str) -> list[Box | None]:
-    """Return the largest box of each entry of a list such as "[[0.1, 0.2, 0.5, 0.6], []]", None where it has none.
+def read_boxes(text: str) -> list[Any]:
+    """Return the entries of a list such as "[[0.1, 0.2, 0.5, 0.6], []]", each to be read by `boxes_of`.
 
-    Raises ValueError for what is no list of lists of numbers.
+    Raises ValueError for what is no list of numbers and lists.
     """
-    if not _NUMBERS.fullmatch(text):
-        raise ValueError(f"expected a list of boxes, came {text[:60]!r}")
     try:
-        entries = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"expected a list of boxes, came {text[:60]!r}") from error
+        entries = json.loads(text) if _NUMBERS.fullmatch(text) else None
+    except (ValueError, RecursionError):
+        entries = None
     if not isinstance(entries, list):
         raise ValueError(f"expected a list of boxes, came {text[:60]!r}")
-    return [max(boxes_of(entry), key=box_area, default=None) for entry in entries]
+    return entries
 
 
 def boxes_of(entry: Any) -> list[Box]:
@@ -134,6 +134,11 @@ def read_text(text: str) -> str:
     return "" if text.casefold() in _NO_TEXT else text
 
 
+def largest_box(entry: Any) -> Box | None:
+    """Return the largest of the boxes of an annotation, None where there is none; raises as `boxes_of` does."""
+    return max(boxes_of(entry), key=box_area, default=None)
+
+
 def read_row(root: Path, count: int, row: bytes) -> ClipPair:
     """Return the pair of a row of training, with `count` even frames of its clip.
 
@@ -141,33 +146,38 @@ def read_row(root: Path, count: int, row: bytes) -> ClipPair:
     """
     cells = row.decode("utf-8", errors="replace").rstrip("\r\n").split("\t")
     if len(cells) == FULL_COLUMNS:
-        clip_id, names, boxes, image, title, *_, speech = cells[:8]
-        subsets, product = _labels(cells[8:]), ""
-        paths = [frame_path(root / "training_video", name) for name in read_strings(names)]
-        picture = root / "training_image" / f"{read_image_id(image)}.jpg"
+        clip_id, names, boxes, image, title, _, _, speech, *labels = cells
+        subsets, product = _labels(labels), ""
+        place, find = f"training_image/{read_image_id(image)}.jpg", partial(frame_path, root / "training_video")
     elif len(cells) == SAMPLED_COLUMNS:
         clip_id, names, boxes, image, place, title, _, _, product, speech = cells
         subsets, product = (), "" if product in _NO_PRODUCT else product
-        paths = [path_inside(root, name) for name in read_strings(names)]
-        picture = path_inside(root, place)
+        find = partial(path_inside, root)
     else:
         raise ValueError(f"{len(cells)} columns came, expected {FULL_COLUMNS} (LPR4M) or {SAMPLED_COLUMNS} (LPR750K)")
-    if not paths:
-        raise ValueError("its clip has no frames")
     live_id, image_id = read_clip_id(clip_id).live_id, read_image_id(image)
-    found = read_boxes(boxes)
-    boxed = found if len(found) == len(paths) else [None] * len(paths)
-    chosen = even_frames(list(zip(paths, boxed, strict=True)), count)
-    frames = tuple(FrameRef(path, box=box) for path, box in chosen)
     return ClipPair(
-        Clip(clip_id, frames, read_text(speech), (image_id,), live_id, subsets),
-        ShopImage(image_id, picture, read_text(title), read_text(product) or product_of_image(image_id)),
+        Clip(clip_id, _frames(names, boxes, count, find), read_text(speech), (image_id,), live_id, subsets),
+        ShopImage(
+            image_id, path_inside(root, place), read_text(title), read_text(product) or product_of_image(image_id)
+        ),
     )
+
+
+def _frames(names: str, boxes: str, count: int, find: Callable[[str], Path]) -> tuple[FrameRef, ...]:
+    """Return even frames; what they are chosen from is split, and only they are looked at: a clip may last an hour."""
+    every, boxed = read_strings(names), read_boxes(boxes)
+    if not every:
+        raise ValueError("its clip has no frames")
+    if len(boxed) != len(every):
+        return tuple(FrameRef(find(name)) for name in even_frames(every, count))
+    chosen = even_frames(range(len(every)), count)
+    return tuple(FrameRef(find(every[number]), box=largest_box(boxed[number])) for number in chosen)
 
 
 def frame_path(folder: Path, frame_id: str) -> Path:
     """Return where a frame lies in a folder of clips; raises ValueError for what is no frame's id."""
-    return folder / clip_of_frame(frame_id) / f"{frame_id}.jpg"
+    return folder / f"{clip_of_frame(frame_id)}/{frame_id}.jpg"
 
 
 def _box(row: Any) -> Box:
