@@ -16,6 +16,8 @@ const MOVED_S = 0.3; // as far as hls.js moves the first picture of a segment, t
 const AT_EDGE_S = 4; // who is so near to what plays as live is live
 const BEHIND_SEGMENTS = 2; // of the newest one, so that there is always one in hand
 const BACK_S = 60; // what was played is kept so long
+const AGAIN_MS = 3000; // so often it is asked whether an ended recording goes on
+const LIVE_STATES = ["starting", "live", "reconnecting"];
 const FIRST_WAIT_MS = 1500;
 const LONGEST_WAIT_MS = 15000;
 const NOTHING = Object.freeze({ loaded: false, ended: false, spans: [], start_s: 0, end_s: 0, failed: "", hole: null });
@@ -24,19 +26,25 @@ const NOTHING = Object.freeze({ loaded: false, ended: false, spans: [], start_s:
 /** Where the recording of a stream is, or "": the picture that stands for a stream is taken from it. */
 export const recordingOf = (video) => (video.kind === "stream" && video.poster ? path("/api/videos/{}/recording/live.m3u8", video.video_id) : "");
 
+/** Whether more of a stream is to come. */
+export const isOn = (video) => LIVE_STATES.includes(video.state);
+
 /** Whether an address is that of a recording of Shopcue's. */
 export const isRecording = (address) => /\/recording\/live\.m3u8$/.test(address ?? "");
 
 /**
  * The recording at `address`, played in `element`; `close()` lets go of the element.
  *
- * start_s: where to begin, null for the newest. onChange(): `state` has changed. state: loaded; ended: nothing more
- * will come, until `resume()`; spans: what is there, [[start_s, end_s], ...]; start_s, end_s: of all of it; failed: why
- * nothing plays ("network": it is tried again; "unplayable": this browser cannot), else ""; hole: the stretch without a
- * recording that the last seek skipped, else null.
+ * start_s: where to begin, null for the newest (of a stream that is on) or the first. on: whether the stream is; may
+ * be set later: a recording that had ended is then loaded again as soon as it goes on. onChange(): `state` has changed.
+ * state: loaded; ended: nothing more will come; spans: what is there, [[start_s, end_s], ...]; start_s, end_s: of all of
+ * it; failed: why nothing plays ("network": it is tried again; "unplayable": this browser cannot), else ""; hole: the
+ * stretch without a recording that the last seek skipped, else null.
  */
 export class Recording {
-  constructor(element, address, { start_s = null, onChange = () => {} } = {}) {
+  #on = false;
+
+  constructor(element, address, { start_s = null, on = false, onChange = () => {} } = {}) {
     this.element = element;
     this.address = address;
     this.onChange = onChange;
@@ -48,6 +56,7 @@ export class Recording {
     this.tries = 0;
     this.timer = 0;
     this.closed = false;
+    this.#on = on;
     this.#load();
   }
 
@@ -57,13 +66,23 @@ export class Recording {
     this.#unload();
   }
 
+  get on() { return this.#on; }
+
+  set on(on) {
+    if (on === this.#on) return;
+    this.#on = on;
+    if (on && this.state.ended) this.#awaitMore();
+  }
+
   /** Load again, at the time where it is: after the stream has gone on, or after a fault. */
   resume() {
     if (this.closed) return;
     clearTimeout(this.timer);
+    const playing = !this.element.paused;
     if (this.state.loaded && this.wanted_s === null && !this.atEdge) this.wanted_s = this.time_s;
     this.#unload();
     this.#load();
+    if (playing) this.element.play().catch(() => {});
   }
 
   get time_s() {
@@ -186,13 +205,25 @@ export class Recording {
     this.tries = 0;
     this.#change({ loaded: this.state.loaded, ended, failed: "", spans: spansOf(segments), start_s: segments[0].start_s, end_s: segments.at(-1).end_s });
     this.#begin();
+    if (ended && this.#on) this.#awaitMore();
+  }
+
+  /** Ask now and then whether a recording that had ended goes on. */
+  #awaitMore() {
+    clearTimeout(this.timer);
+    this.timer = setTimeout(async () => {
+      let more = null;
+      try { more = readPlaylist(await (await fetch(this.address, { cache: "no-cache" })).text()); } catch { /* asked again */ }
+      if (this.closed || !this.#on || !this.state.ended) return;
+      if (more && !more.ended) this.resume(); else this.#awaitMore();
+    }, AGAIN_MS);
   }
 
   /** Start loading where it was wished, once the playlist is known. */
   #begin() {
     if (this.state.loaded || !this.segments.length) return;
     this.#change({ loaded: true });
-    const wanted_s = this.wanted_s ?? (this.state.ended ? this.state.start_s : null);
+    const wanted_s = this.wanted_s ?? (this.state.ended && !this.#on ? this.state.start_s : null);
     this.hls.startLoad(wanted_s === null ? -1 : this.placeOf(wanted_s));
     if (wanted_s !== null) this.seek(wanted_s);
   }

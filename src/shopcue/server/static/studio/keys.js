@@ -15,6 +15,7 @@ export const GROUPS = [
     ["on", ["Shift+ArrowRight"], "Five seconds on"],
     ["toStart", ["["], "To the start of the focus"],
     ["toEnd", ["]"], "To the end of the focus"],
+    ["live", ["l"], "To the newest moment of a stream"],
     ["mute", ["m"], "Sound on or off"],
   ]],
   ["Decide", [

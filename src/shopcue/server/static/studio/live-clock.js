@@ -7,8 +7,8 @@ const TICK_MS = 500;
 /**
  * `{time, hear}`: the newest moment of the stream in seconds (0 for a recording), and where events are told.
  *
- * The video that plays has a time of its own; its newest moment is taken to be the stream's, so that a focus can be
- * found in it. That is right to within the delay of the playback.
+ * A recording says which moment it shows. Another video that plays has a time of its own; its newest moment is taken to
+ * be the stream's, so that a focus can be found in it. That is right to within the delay of the playback.
  */
 export function useLiveClock(video, media) {
   const stream = video?.kind === "stream";
@@ -16,8 +16,13 @@ export function useLiveClock(video, media) {
   const last = useRef({ media_s: 0, heard: 0 });
   const [time, setTime] = useState(0);
   const hear = useCallback((event) => {
-    if (typeof event.media_s === "number" && event.media_s >= last.current.media_s) last.current = { media_s: event.media_s, heard: performance.now() };
+    const media_s = event.media_s ?? (event.type === "stream.update" ? event.data?.duration_s : null);
+    if (typeof media_s === "number" && media_s >= last.current.media_s) last.current = { media_s, heard: performance.now() };
   }, []);
+  const known_s = video?.duration_s ?? 0; // as far as it was looked at when the page was loaded
+  useEffect(() => {
+    if (stream && !last.current.heard && known_s > last.current.media_s) last.current = { media_s: known_s, heard: performance.now() };
+  }, [stream, known_s]);
   useEffect(() => {
     if (!stream) return undefined;
     const tick = () => {
@@ -25,7 +30,7 @@ export function useLiveClock(video, media) {
       const now = live && heard ? media_s + (performance.now() - heard) / 1000 : media_s;
       setTime(now);
       const range = media.element?.seekable;
-      if (live && heard && range?.length) media.offset = now - range.end(range.length - 1);
+      if (live && heard && range?.length && !media.recording) media.offset = now - range.end(range.length - 1);
     };
     tick();
     const timer = setInterval(tick, TICK_MS);

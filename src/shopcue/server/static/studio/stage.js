@@ -1,12 +1,14 @@
-/** The video itself with its transport: a recording, a live stream by HLS, or single frames where it cannot be played. */
+/** The video itself with its transport: a file, a stream by its recording or HLS, or single frames where nothing plays. */
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { path, query } from "../js/api.js";
 import { clock } from "../js/format.js";
+import { isOn, Recording, recordingOf } from "../js/recording.js";
 import { Icon, Tool, useSettled } from "../js/ui.js";
 import { learnFrames } from "./media.js";
 
 const POSTER_MS = 10000;
+const NOTE_MS = 7000;
 const LIVE_DELAY_S = 4; // nearer to the edge a player has nothing left to load
 
 const isHls = (url) => /\.m3u8($|\?)/i.test(url);
@@ -65,6 +67,28 @@ function EvidenceBox({ focus, video, media }) {
     <rect class="halo" x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /><rect x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /></svg>`;
 }
 
+/** That a stretch was not recorded, said for a while to those who wanted to see it. */
+function HoleNote({ hole }) {
+  const [seen, setSeen] = useState(null);
+  useEffect(() => {
+    if (!hole) return undefined;
+    const timer = setTimeout(() => setSeen(hole), NOTE_MS);
+    return () => clearTimeout(timer);
+  }, [hole]);
+  return html`<div role="status">${hole && hole !== seen && html`<p class="stage-note"><${Icon} name="alert" /><span>${clock(hole[0])} to ${clock(hole[1])} was not recorded. This is the next picture.</span></p>`}</div>`;
+}
+
+/** Goes to the newest moment of a stream that is on, and says whether that is what one sees. */
+function LiveButton({ media, duration }) {
+  const there = media.recording?.atEdge ?? false;
+  const go = () => {
+    if (media.recording) { media.recording.goLive(); return; }
+    media.seek(duration - LIVE_DELAY_S);
+    media.element.play().catch(() => {});
+  };
+  return html`<button type="button" class="button small go-live ${there ? "is-there" : ""}" aria-pressed=${String(there)} title=${there ? "This is the newest moment" : "To the newest moment (l)"} onClick=${go}><${Icon} name="live" />Live</button>`;
+}
+
 function Transport({ media, duration, live, onStep, playable }) {
   const [, draw] = useState(0);
   const time = useRef(null);
@@ -72,7 +96,7 @@ function Transport({ media, duration, live, onStep, playable }) {
     let kept = "";
     return media.watch((now) => {
       if (time.current) time.current.textContent = clock(now, 2);
-      const state = [media.paused, media.element?.muted, media.element?.playbackRate, media.playable].join();
+      const state = [media.paused, media.element?.muted, media.element?.playbackRate, media.playable, media.recording?.atEdge].join();
       if (state !== kept) { kept = state; draw((n) => n + 1); }
     });
   }, [media]);
@@ -85,7 +109,7 @@ function Transport({ media, duration, live, onStep, playable }) {
     <${Tool} icon="next" label="One frame on" keys="." onClick=${() => media.step(1)} />
     <${Tool} icon="end" label="Next focus" keys="j" class="flip" onClick=${() => onStep(1)} />
     <span class="num stage-time"><span ref=${time}></span> <span class="muted">/ ${clock(duration)}</span></span>
-    ${live && playable && html`<button type="button" class="button small go-live" title="To the newest moment" onClick=${() => { media.seek(duration - LIVE_DELAY_S); media.element.play().catch(() => {}); }}><${Icon} name="live" />Live</button>`}
+    ${live && playable && html`<${LiveButton} media=${media} duration=${duration} />`}
     <label class="rate push"><span class="unseen">Speed</span>
       <select class="input" disabled=${!playable} value=${String(element?.playbackRate ?? 1)} onChange=${(event) => { if (element) element.playbackRate = Number(event.target.value); }}>
         ${[0.25, 0.5, 1, 1.5, 2, 4].map((rate) => html`<option value=${String(rate)}>${rate}×</option>`)}
@@ -95,30 +119,48 @@ function Transport({ media, duration, live, onStep, playable }) {
   </div>`;
 }
 
-/** video: as the API has it; media: the clock; focus: the chosen one; onStep(direction): to the focus before or after. */
-export function Stage({ video, media, focus, duration, onStep, children }) {
-  const ref = useRef(null);
+/** Play what there is of a video in `ref`: { playable, broken }; what its recording holds is told to onRecording. */
+function usePlaying({ ref, video, media, onRecording }) {
   const [broken, setBroken] = useState(false);
-  const url = video.kind === "stream" ? video.playback_url : video.playback_url || video.media;
+  const recorded = recordingOf(video);
+  const url = recorded || video.playback_url || (video.kind === "recording" ? video.media : "");
+  const on = isOn(video);
   useEffect(() => {
     setBroken(false);
     if (!url) return undefined;
     const element = ref.current;
     const fail = () => { media.playable = false; setBroken(true); media.tell(); };
-    const release = media.attach(element);
+    const hear = () => {
+      onRecording(recording.state);
+      if (recording.state.failed === "unplayable") fail();
+      media.tell();
+    };
+    const recording = recorded ? new Recording(element, url, { on, onChange: hear }) : null;
+    const release = media.attach(element, recording);
     element.addEventListener("error", fail);
-    let unload = () => {};
+    let unload = () => recording?.close();
     let gone = false;
-    load(element, url, media.frames, fail).then((done) => { if (gone) done(); else unload = done; }, fail);
-    return () => { gone = true; element.removeEventListener("error", fail); unload(); release(); };
+    if (!recorded) load(element, url, media.frames, fail).then((done) => { if (gone) done(); else unload = done; }, fail);
+    return () => { gone = true; element.removeEventListener("error", fail); release(); unload(); };
   }, [url, media]);
-  const playable = Boolean(url) && !broken;
+  useEffect(() => { if (media.recording) media.recording.on = on; }, [on, url]);
+  return { playable: Boolean(url) && !broken, recorded, url };
+}
+
+/** video: as the API has it; media: the clock; focus: the chosen one; onStep(direction): to the focus before or after. */
+export function Stage({ video, media, focus, duration, onStep, hole, onRecording, children }) {
+  const ref = useRef(null);
+  const { playable, recorded, url } = usePlaying({ ref, video, media, onRecording });
+  const stream = video.kind === "stream";
+  const framed = !playable && (recorded || !stream);
   return html`<div class="stage">
     <div class="screen" style=${{ "--ratio": video.width && video.height ? video.width / video.height : 16 / 9 }}>
-      ${url && html`<video ref=${ref} hidden=${!playable} playsinline preload="auto" muted=${video.kind === "stream"} autoplay=${video.kind === "stream"}
+      ${url && html`<video ref=${ref} hidden=${!playable} playsinline preload="auto" muted=${stream} autoplay=${stream && isOn(video)}
         poster=${video.poster} tabindex="-1" onClick=${() => media.toggle()} aria-label=${video.title}></video>`}
-      ${!playable && (video.kind === "stream" ? html`<${Poster} video=${video} />` : html`<${StillFrame} video=${video} media=${media} />`)}
-      ${!playable && video.kind === "recording" && html`<p class="stage-note"><${Icon} name="alert" /> This browser cannot play the file. Its frames are shown instead.</p>`}
+      ${framed && html`<${StillFrame} video=${video} media=${media} />`}
+      ${!playable && !framed && html`<${Poster} video=${video} />`}
+      ${framed && html`<p class="stage-note"><${Icon} name="alert" /> This browser cannot play ${stream ? "the recording" : "the file"}. Its frames are shown instead.</p>`}
+      <${HoleNote} hole=${hole} />
       <${EvidenceBox} focus=${focus} video=${video} media=${media} />
       ${children}
     </div>

@@ -1,4 +1,4 @@
-/** The map above the timeline: all focuses of the video in a narrow strip, and the stretch that is in view. */
+/** The map above the timeline: all focuses of the video in a narrow strip, what was not recorded, and the stretch in view. */
 
 import { html, useEffect, useLayoutEffect, useRef } from "../vendor/htm-preact.js";
 import { clock } from "../js/format.js";
@@ -34,7 +34,7 @@ function resolved(canvas, style, name) {
   return colour;
 }
 
-export function TimelineMap({ lanes, view, change, duration, media }) {
+export function TimelineMap({ lanes, holes, view, change, duration, media }) {
   const canvas = useRef(null);
   const head = useRef(null);
   const box = useRef(null);
@@ -86,6 +86,7 @@ export function TimelineMap({ lanes, view, change, duration, media }) {
   const window = { left: part(view.from), width: part(view.span) };
   return html`<div class="tl-map" ref=${box} style=${{ height: `${HEIGHT_PX}px` }} onPointerDown=${onDown} onPointerMove=${onMove}
     onPointerUp=${() => { grab.current = null; }} onPointerCancel=${() => { grab.current = null; }}>
+    ${holes.map(([start, end]) => html`<i class="tl-hole" key=${start} style=${{ left: part(start), width: part(end - start) }}></i>`)}
     <canvas ref=${canvas} aria-hidden="true"></canvas>
     <i class="tl-map-head" ref=${head}></i>
     <div class="tl-window ${view.span >= duration - 1e-6 ? "is-whole" : ""}" style=${window} role="slider" tabindex="0" aria-label="The stretch in view"

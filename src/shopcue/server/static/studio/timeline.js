@@ -180,11 +180,19 @@ function usePlayhead(ref, media, { view, width, change, duration, held }) {
   useLayoutEffect(draw, [view, width]);
 }
 
+/** The stretches of a stream that were not recorded, behind the lanes. holes: [[start_s, end_s], ...]. */
+const Holes = ({ holes, view, width }) => html`<div class="tl-holes" aria-hidden="true">
+  ${holes.filter(([start, end]) => end > view.from && start < view.from + view.span).map(([start, end]) => {
+    const [from, to] = [Math.max(start, view.from - 1), Math.min(end, view.from + view.span + 1)];
+    const wide = ((to - from) * width) / view.span;
+    return html`<i class="tl-hole" key=${start} style=${{ left: `${((from - view.from) * width) / view.span}px`, width: `${wide}px` }}>${wide > 90 && html`<span>Not recorded</span>`}</i>`;
+  })}</div>`;
+
 /**
- * focuses: those to show, in order of start; chosenId; media: the clock; onChoose(id), onMove(id, {start_s, end_s}).
+ * focuses: those to show, in order of start; holes: what was not recorded; chosenId; media: the clock; onChoose(id), onMove(id, {start_s, end_s}).
  * control: a ref that is given {zoomIn, zoomOut, zoomAll, reveal(focus)} for the keyboard.
  */
-export function Timeline({ focuses, duration, liveTime, chosenId, media, writable, control, onChoose, onMove, head }) {
+export function Timeline({ focuses, holes, duration, liveTime, chosenId, media, writable, control, onChoose, onMove, head }) {
   const scroll = useRef(null);
   const held = useRef(false);
   const phone = useMedia("(max-width: 44rem)");
@@ -235,10 +243,12 @@ export function Timeline({ focuses, duration, liveTime, chosenId, media, writabl
         <${Tool} icon="add" label="Zoom in" keys="+" onClick=${() => zoomBy(0.5)} />
       </div>
     </div>
-    <${TimelineMap} lanes=${lanes} view=${view} change=${change} duration=${duration} media=${media} />
+    ${holes.length > 0 && html`<p class="unseen">Not recorded: ${holes.map(([start, end]) => `${clock(start)} to ${clock(end)}`).join(", ")}</p>`}
+    <${TimelineMap} lanes=${lanes} holes=${holes} view=${view} change=${change} duration=${duration} media=${media} />
     <div class="tl-scroll" ref=${scroll} style=${{ "--label": `${labelWidth}px` }}>
       <${Ruler} view=${view} width=${width} onScrub=${(time) => media.seek(Math.min(Math.max(time, 0), duration))} />
       <div class="tl-lanes" style=${{ height: `${lanes.length * laneHeight}px` }} onClick=${seekTo}>
+        <${Holes} holes=${holes} view=${view} width=${width} />
         ${lanes.slice(first, last).map((lane, i) => {
           const own = lane.focuses.some((focus) => focus.focus_id === chosenId);
           return html`<${Lane} key=${lane.product_id} lane=${lane} index=${first + i} height=${laneHeight} view=${view} width=${width} writable=${writable}

@@ -34,7 +34,7 @@ function Title({ video, writable, onChange }) {
     onKeyDown=${(event) => { if (event.key === "Enter") done(); if (event.key === "Escape") { event.stopPropagation(); setText(null); } }} />`;
 }
 
-export function VideoHead({ video, shop, can, online, reviewed, toasts, onChange, onMatch, onRun, onHelp }) {
+export function VideoHead({ video, shop, can, online, reviewed, toasts, onChange, onMatch, onRun, onHelp, children }) {
   const [asking, setAsking] = useState("");
   const stream = video.kind === "stream";
   const running = stream && video.wanted;
@@ -42,7 +42,7 @@ export function VideoHead({ video, shop, can, online, reviewed, toasts, onChange
   return html`<header class="view-head">
     <a class="tool" href=${addressOf({ shop, area: stream ? "streams" : "videos" })} aria-label=${stream ? "All streams" : "All videos"} title=${stream ? "All streams" : "All videos"}><${Icon} name="back" /></a>
     <div class="view-title"><${Title} video=${video} writable=${can.write} onChange=${onChange} /></div>
-    <${StateBadge} video=${video} />
+    <${StateBadge} video=${video} />${children}
     ${!online && html`<span class="badge warn" role="status"><${Icon} name="alert" />Offline, reconnecting</span>`}
     <div class="row push view-acts">
       ${stream && can.write && html`<button type="button" class="button" onClick=${() => onRun(running ? "stop" : "start")}><${Icon} name=${running ? "stop" : "play"} />${running ? "Stop" : "Start"}</button>`}

@@ -3,7 +3,9 @@
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
 import { get, patch, path, post } from "../js/api.js";
 import { follow } from "../js/events.js";
+import { holesOf } from "../js/recorded.js";
 import { Empty, Failure, Icon, Skeleton, typing, useLoad, useMedia } from "../js/ui.js";
+import { Health, Troubles } from "./health.js";
 import { Inspector, pictureOf } from "./inspector.js";
 import { JobLine } from "./jobs.js";
 import { actOf, Help } from "./keys.js";
@@ -17,6 +19,7 @@ import { useLiveClock } from "./live-clock.js";
 import { VideoHead } from "./video-head.js";
 
 const ADDED_S = 5;
+const RECORDING_MS = 4000; // so often a stream is asked whether its first segment is there
 const JUMP_S = 5;
 
 /** The review of a video, loaded and kept up to date by its events. */
@@ -99,6 +102,7 @@ function useActs({ review, media, focus, queue, focuses, duration, video, choose
       back: () => seek(media.time - JUMP_S), on: () => seek(media.time + JUMP_S),
       toStart: () => now().focus && seek(now().focus.start_s + 0.01),
       toEnd: () => now().focus?.end_s && seek(now().focus.end_s - media.frames.frame_s / 2),
+      live: () => now().video?.state === "live" && media.recording?.goLive(),
       mute: () => { if (media.element) media.element.muted = !media.element.muted; },
       confirm: () => now().focus?.status !== "rejected" && decide("confirm"),
       reject: () => decide(now().focus?.status === "rejected" ? "restore" : "reject"),
@@ -150,6 +154,22 @@ function Waiting({ video, job, writable, onRetry }) {
   return null;
 }
 
+/** What is known of a stream's recording: { recorded, onRecording, holes }; holes: the stretches that are missing. */
+function useRecorded(video, duration, reload) {
+  const [recorded, onRecording] = useState(null);
+  const isRecorded = video?.health?.recording === "on";
+  const awaited = isRecorded && !video.poster;
+  useEffect(() => {
+    if (!awaited) return undefined;
+    const timer = setInterval(reload, RECORDING_MS);
+    return () => clearInterval(timer);
+  }, [awaited, reload]);
+  // What is being recorded now is in the segment that comes next.
+  const end_s = isRecorded && video.state === "live" ? recorded?.end_s : duration;
+  const holes = useMemo(() => (recorded?.spans.length ? holesOf(recorded.spans, 0, end_s) : []), [recorded?.spans, end_s]);
+  return { recorded, onRecording, holes };
+}
+
 export function VideoView({ shop, videoId, toasts, can, onKind }) {
   const phone = useMedia("(max-width: 60rem)");
   const media = useMemo(() => new Media(), [videoId]);
@@ -171,6 +191,7 @@ export function VideoView({ shop, videoId, toasts, can, onKind }) {
   const onLanes = useMemo(() => (sorting.filter === "rejected" ? focuses : focuses.filter((focus) => focus.status !== "rejected" || focus.focus_id === chosenId)), [focuses, sorting.filter, chosenId]);
   const duration = useMemo(() => Math.max(video?.duration_s ?? 0, clock.time, ...focuses.slice(-50).map((focus) => focus.end_s ?? focus.start_s), 0.1), [video?.duration_s, clock.time, focuses]);
   const focus = focuses.find((one) => one.focus_id === chosenId) ?? null;
+  const { recorded, onRecording, holes } = useRecorded(video, duration, reload);
 
   const choose = useCallback((id, { seek = true } = {}) => {
     const next = review.get(id);
@@ -216,15 +237,16 @@ export function VideoView({ shop, videoId, toasts, can, onKind }) {
   const lanes = new Set(onLanes.map((one) => one.product_id)).size;
   return html`<main class="view" id="main" style=${{ "--lanes": Math.max(2, lanes) }}>
     <${VideoHead} video=${video} shop=${shop} can=${can} online=${online} reviewed=${focuses.some((one) => one.status !== "found" && one.status !== "open")} toasts=${toasts}
-      onChange=${change} onMatch=${matchAgain} onRun=${run} onHelp=${() => setDialog("help")} />
+      onChange=${change} onMatch=${matchAgain} onRun=${run} onHelp=${() => setDialog("help")}><${Health} video=${video} /><//>
+    <${Troubles} video=${video} />
     ${focusError && html`<${Failure} error=${focusError} retry=${() => review.load()} />`}
     <div class="view-top">
       ${!phone && list}
-      <${Stage} key=${videoId} video=${video} media=${media} focus=${focus} duration=${duration} onStep=${(direction) => (direction > 0 ? acts.next() : acts.previous())}>
+      <${Stage} key=${videoId} video=${video} media=${media} focus=${focus} duration=${duration} hole=${recorded?.hole} onRecording=${onRecording} onStep=${(direction) => (direction > 0 ? acts.next() : acts.previous())}>
         <${Waiting} video=${video} job=${video.job} writable=${writable} onRetry=${() => matchAgain()} /><//>
       ${!phone && inspector}
     </div>
-    <${Timeline} focuses=${onLanes} duration=${duration} liveTime=${clock.time} chosenId=${chosenId} media=${media} writable=${writable} control=${control}
+    <${Timeline} focuses=${onLanes} holes=${holes} duration=${duration} liveTime=${clock.time} chosenId=${chosenId} media=${media} writable=${writable} control=${control}
       onChoose=${choose} onMove=${(id, times) => { if (review.get(id)) review.act(id, "move", times); }}
       head=${html`<h2>Timeline</h2>${writable && html`<button type="button" class="button small" onClick=${acts.add}><${Icon} name="add" />Add a focus</button>`}`} />
     ${phone && html`<div class="phone-tabs segmented" role="group" aria-label="Show">
