@@ -6,51 +6,36 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
+from torch import Tensor, nn  # noqa: E402
+
 import sgmn_loops as plain  # noqa: E402
+from patch_encoder import PatchEncoder  # noqa: E402
 from shopcue.nets.sgmn.alignment import Alignment, MotionCompensation, TextFilter, motions, pool, score  # noqa: E402
 from shopcue.nets.sgmn.attention import Attention  # noqa: E402
-from shopcue.nets.sgmn.encoders import HouseTextEncoder, PictureEncoder  # noqa: E402
+from shopcue.nets.sgmn.encoders import HouseTextEncoder  # noqa: E402
 
 MAKE = torch.Generator().manual_seed(2)
-D, L, S = 8, 4, 4
+D, L, S = 8, 4, 8
 
 
-class MeanColour(PictureEncoder):
-    """A picture encoder of one layer: the linear image of each pixel, and their mean."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dim, self.side_px, self.tokens = D, S, S * S
-        self.layer = torch.nn.Linear(3, D)
-
-    def prepare(self, pixels: torch.Tensor) -> torch.Tensor:
-        return pixels.permute(0, 3, 1, 2).float() / 255
-
-    def trunk(self, pictures: torch.Tensor) -> torch.Tensor:
-        return pictures
-
-    def upper(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        places = self.layer(maps.flatten(2).transpose(1, 2))
-        return places.mean(dim=1), places
-
-
-def units(*shape: int) -> torch.Tensor:
+def units(*shape: int) -> Tensor:
     return torch.nn.functional.normalize(torch.randn(*shape, generator=MAKE), dim=-1)
 
 
-def pixels(*shape: int) -> torch.Tensor:
+def pixels(*shape: int) -> Tensor:
     return torch.randint(0, 256, (*shape, S, S, 3), dtype=torch.uint8, generator=MAKE)
 
 
 @pytest.fixture
 def alignment() -> Alignment:
     torch.manual_seed(0)
-    net = Alignment(MeanColour(), HouseTextEncoder(64), text_dim=16, frames=L, heads=2, tmc=True)
+    net = Alignment(PatchEncoder(D, S), HouseTextEncoder(64), text_dim=16, frames=L, heads=2, tmc=True)
     loud(net)
-    return net.eval()
+    net.eval()
+    return net
 
 
-def loud(net: torch.nn.Module) -> None:
+def loud(net: nn.Module) -> None:
     """Undo small starts, so that every layer has something to say."""
     with torch.no_grad():
         for parameter in net.parameters():
@@ -147,7 +132,7 @@ def test_texts_are_filtered_alike_and_a_blank_one_says_nothing(alignment: Alignm
     assert (vectors[[1, 3]] == 0).all()
     torch.testing.assert_close(vectors[[0, 2]].norm(dim=1), torch.ones(2))
     with pytest.raises(ValueError, match="without text"):
-        Alignment(MeanColour(), None, text_dim=16, frames=L, heads=2, tmc=False).encode_texts(said)
+        Alignment(PatchEncoder(D, S), None, text_dim=16, frames=L, heads=2, tmc=False).encode_texts(said)
 
 
 def test_pictures_and_frames_are_seen_by_one_encoder_and_pooled(alignment: Alignment) -> None:
@@ -205,7 +190,7 @@ def test_only_motion_knows_the_order_of_frames(alignment: Alignment) -> None:
 def test_the_score_is_the_weighted_sum_of_both_similarities() -> None:
     clips, pictures, speech, titles = units(2, D), units(3, D), units(2, 5), units(3, 5)
     for texts, weight in (((speech, titles), 0.5), ((speech, titles), 0.0), ((None, None), 0.5)):
-        actual = score(clips, pictures, *texts, weight)
+        actual = score(clips, pictures, texts[0], texts[1], weight)
         for n in range(2):
             for m in range(3):
                 expected = plain.dot(clips[n].tolist(), pictures[m].tolist())

@@ -8,6 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
+from torch import Tensor  # noqa: E402
+
 import sgmn_loops as plain  # noqa: E402
 from shopcue.nets.sgmn.fusion import Fusion, hardest  # noqa: E402
 
@@ -17,7 +19,7 @@ MASK = torch.ones(N, L, dtype=torch.bool)
 MASK[2, 1] = MASK[4, 0] = False
 
 
-def units(*shape: int) -> torch.Tensor:
+def units(*shape: int) -> Tensor:
     return torch.nn.functional.normalize(torch.randn(*shape, generator=MAKE), dim=-1)
 
 

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
+from torch import Tensor  # noqa: E402
+
 import sgmn_loops as plain  # noqa: E402
 from shopcue.nets.sgmn.graphs import Graph, Interaction, Relevance, connections  # noqa: E402
 
@@ -21,13 +23,15 @@ HOLES = torch.tensor([[True] * 4, [True, True, False, True], [False, True, False
 Lists = list[list[bool]]
 
 
-def units(*shape: int) -> torch.Tensor:
+def units(*shape: int) -> Tensor:
     return torch.nn.functional.normalize(torch.randn(*shape, generator=MAKE), dim=-1)
 
 
 def build(**switches: bool) -> Interaction:
     torch.manual_seed(0)
-    return Interaction(D, L, heads=2, **switches).eval()
+    net = Interaction(D, L, heads=2, **switches)
+    net.eval()
+    return net
 
 
 # ---- eq. 6-12: the graph ---------------------------------------------------------------------------------------
@@ -89,7 +93,7 @@ def relevance_by_loop(layer: Any, similarity: list[plain.Rows], there: Lists) ->
 
 
 @pytest.mark.parametrize("there", [torch.ones(N, L, dtype=torch.bool), HOLES])
-def test_relevance_equals_the_loop(there: torch.Tensor) -> None:
+def test_relevance_equals_the_loop(there: Tensor) -> None:
     torch.manual_seed(2)
     layer, similarity = Relevance(L, hidden=5), torch.randn(N, L, 3, generator=MAKE)
     expected = relevance_by_loop(layer, similarity.tolist(), there.tolist())
@@ -148,7 +152,7 @@ def divergence_by_loop(connected: list[Lists], relevance: list[plain.Rows], simi
 
 @pytest.mark.parametrize("off", ["none", "i2i", "v2v", "cross"])
 @pytest.mark.parametrize("mask", [None, HOLES])
-def test_the_interaction_equals_the_loop(off: str, mask: torch.Tensor | None) -> None:
+def test_the_interaction_equals_the_loop(off: str, mask: Tensor | None) -> None:
     net = build(**({} if off == "none" else {off: False}))
     videos, images = units(N, L, D), units(N, D)
     there = (torch.ones(N, L, dtype=torch.bool) if mask is None else mask).tolist()
@@ -200,6 +204,7 @@ def test_the_graph_of_equal_pictures_cannot_change_anything() -> None:
     net, videos, images = build(), units(N, L, D), units(N, D)
     before = net(videos, images)
     with torch.no_grad():
+        assert net.i2i is not None
         for parameter in net.i2i.parameters():
             parameter.add_(torch.randn(parameter.shape, generator=MAKE))
     after = net(videos, images)

@@ -8,13 +8,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
+from torch import Tensor  # noqa: E402
+
 import sgmn_loops as plain  # noqa: E402
 from shopcue.nets.sgmn.losses import column_divergence, first_of, triplet  # noqa: E402
 
 MAKE = torch.Generator().manual_seed(5)
 
 
-def draw(*shape: int) -> torch.Tensor:
+def draw(*shape: int) -> Tensor:
     return torch.randn(*shape, generator=MAKE)
 
 

@@ -103,7 +103,10 @@ class VitPictureEncoder(PictureEncoder):
 
 
 class ClipTextEncoder(TextEncoder):
-    """The text transformer of a CLIP, frozen. model, tokenizer: as `load_clip` and `load_tokenizer` return them."""
+    """The text transformer of a CLIP, frozen. model, tokenizer: as `load_clip` and `load_tokenizer` return them.
+
+    Raises WeightsError where the tokenizer is not the model's.
+    """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         super().__init__()
@@ -111,6 +114,10 @@ class ClipTextEncoder(TextEncoder):
         self.width = model.config.projection_dim
         self._first_token = isinstance(model, ChineseCLIPModel)  # else the last one, which the model picks itself
         self._tokenizer = tokenizer
+        # Where a folder has no vocabulary, transformers makes up an empty tokenizer, to which all texts are alike.
+        known, expected = len(tokenizer), model.config.text_config.vocab_size
+        if not expected / 2 <= known <= expected:
+            raise WeightsError(f"the tokenizer knows {known} tokens, expected {expected}; give the one of the model")
         positions = model.config.text_config.max_position_embeddings
         self._longest = min(_PUBLISHED_CONTEXT, positions) if self._first_token else positions
         self.requires_grad_(False)
