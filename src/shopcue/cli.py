@@ -60,7 +60,16 @@ Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A TOML file of settings; see docs/configuration.md.")
 ]
 Data = Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.", show_default=False)]
-Encoder = Annotated[Path, typer.Option("--model", metavar="FILE", help="An ONNX image encoder.", show_default=False)]
+Encoder = Annotated[Path | None, typer.Option("--model", metavar="FILE", help="The ONNX image encoder to judge.")]
+ClipModel = Annotated[
+    Path | None, typer.Option("--model", metavar="FILE", help="The ONNX model to judge: of clips, or of images.")
+]
+QueryVectors = Annotated[
+    Path | None, typer.Option("--queries", metavar="FILE", help="Instead of a model: an .npz of the queries' vectors,")
+]
+GalleryVectors = Annotated[
+    Path | None, typer.Option("--gallery", metavar="FILE", help="and one of the gallery's, each with ids and vectors.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 
 
@@ -153,35 +162,94 @@ def eval_focuses(
         typer.echo(f"{name:<10} {'-' if value is None else round(value, 3)}")
 
 
-def _eval_protocol(protocol: str, data: Path, model: Path, detector: Path | None, as_json: bool) -> None:
+def _eval_protocol(
+    data_set: str,
+    data: Path,
+    model: Path | None,
+    vectors: tuple[Path | None, Path | None],
+    as_json: bool,
+    *,
+    protocol: str | None = None,
+    detector: Path | None = None,
+) -> None:
+    """Judge a model, or the vectors of (queries, gallery), and print the reports."""
     from shopcue import protocols
 
+    queries, gallery = vectors
+    judged: Path | protocols.VectorFiles
+    if model is None and queries is not None and gallery is not None:
+        judged = protocols.VectorFiles(queries, gallery)
+    elif model is not None and queries is None and gallery is None:
+        judged = model
+    else:
+        raise ScoreError("nothing to judge came, or too much; expected --model, or --queries and --gallery together")
     with ProgressLines() as progress:
         reports = protocols.evaluate(
-            protocol, data, model, detector=detector, update=progress.update, note=progress.note
+            data_set,
+            data,
+            judged,
+            protocol=protocol,
+            detector=detector,
+            update=progress.update,
+            note=progress.note,
         )
     for report in reports:
         for line in [json.dumps(report.document)] if as_json else report.table:
             typer.echo(line)
 
 
+@evaluations.command("lpr4m")
+def eval_lpr4m(
+    data: Data,
+    model: ClipModel = None,
+    queries: QueryVectors = None,
+    gallery: GalleryVectors = None,
+    protocol: Annotated[
+        str, typer.Option(metavar="main|all", help="Search each product's main image, or all its images.")
+    ] = "main",
+    as_json: AsJson = False,
+) -> None:
+    """LPR4M: recall of the true shop images of a clip among those of its own live, and on the subsets."""
+    _eval_protocol("lpr4m", data, model, (queries, gallery), as_json, protocol=protocol)
+
+
+@evaluations.command("composed-clips")
+def eval_composed_clips(
+    data: Data,
+    model: ClipModel = None,
+    queries: QueryVectors = None,
+    gallery: GalleryVectors = None,
+    as_json: AsJson = False,
+) -> None:
+    """Clips that were composed: recall of a clip's product among those of its own live, and on the subsets."""
+    _eval_protocol("composed-clips", data, model, (queries, gallery), as_json)
+
+
 @evaluations.command("deepfashion-c2s")
-def eval_consumer_to_shop(data: Data, model: Encoder, as_json: AsJson = False) -> None:
+def eval_consumer_to_shop(
+    data: Data,
+    model: Encoder = None,
+    queries: QueryVectors = None,
+    gallery: GalleryVectors = None,
+    as_json: AsJson = False,
+) -> None:
     """DeepFashion consumer-to-shop: recall of the item's shop pictures, on both galleries."""
-    _eval_protocol("deepfashion-c2s", data, model, None, as_json)
+    _eval_protocol("deepfashion-c2s", data, model, (queries, gallery), as_json)
 
 
 @evaluations.command("deepfashion2")
 def eval_deepfashion2(
     data: Data,
-    model: Encoder,
+    model: Encoder = None,
+    queries: QueryVectors = None,
+    gallery: GalleryVectors = None,
     detector: Annotated[
         Path | None, typer.Option(metavar="FILE", help="An ONNX detector that finds the boxes; annotated ones without.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """DeepFashion2: recall of the shop pictures of the same pair and style; an undetected query is a miss."""
-    _eval_protocol("deepfashion2", data, model, detector, as_json)
+    _eval_protocol("deepfashion2", data, model, (queries, gallery), as_json, detector=detector)
 
 
 @app.command()

@@ -7,5 +7,6 @@ judged by the vectors that it makes, or by vectors that somebody else has made w
 from shopcue.protocols.deepfashion import consumer_to_shop, deepfashion2
 from shopcue.protocols.evaluation import evaluate
 from shopcue.protocols.reports import RetrievalReport
+from shopcue.protocols.vectors import VectorFiles
 
-__all__ = ["RetrievalReport", "consumer_to_shop", "deepfashion2", "evaluate"]
+__all__ = ["RetrievalReport", "VectorFiles", "consumer_to_shop", "deepfashion2", "evaluate"]

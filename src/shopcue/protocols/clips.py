@@ -18,8 +18,9 @@ import numpy as np
 from shopcue.catalog.exact import in_batches, load_ahead
 from shopcue.catalog.pictures import read_picture
 from shopcue.data.clip_pairs import ClipBench, ShopImage
+from shopcue.data.composed_clips import read_composed_bench
 from shopcue.data.lpr4m import read_lpr4m_bench
-from shopcue.errors import MediaError, ScoreError
+from shopcue.errors import MediaError
 from shopcue.metrics.retrieval import Answers
 from shopcue.models.detector import Detector
 from shopcue.models.image import ImageEncoder
@@ -100,17 +101,17 @@ CLIP_PROTOCOLS: dict[str, dict[str, ClipProtocol]] = {
         "main": ClipProtocol(lambda data, note: read_lpr4m_bench(data, note, "main"), (1, 3, 5, 10)),
         "all": ClipProtocol(lambda data, note: read_lpr4m_bench(data, note, "all"), (1, 3, 5, 10)),
     },
+    "composed-clips": {"test": ClipProtocol(read_composed_bench, (1, 3, 5, 10))},
 }
 """Data set -> its protocols, the usual one first."""
 
 
-def choose_protocol(data_set: str, name: str | None = None) -> ClipProtocol:
-    """Return a protocol of a data set, the usual one where none is named; raises ScoreError for one that is unknown."""
-    protocols = CLIP_PROTOCOLS[data_set]
-    chosen = name or next(iter(protocols))
-    if chosen not in protocols:
-        raise ScoreError(f"{data_set} has no protocol {chosen!r}, expected one of {', '.join(protocols)}")
-    return protocols[chosen]
+def read_bench(protocol: ClipProtocol, data: Path, note: Note) -> ClipBench:
+    """Return the clips of a protocol; raises MediaError where there are none."""
+    bench = protocol.read(data, note)
+    if not bench.clips:
+        raise MediaError(f"{data} holds no clip to judge by; give the folder of the data set")
+    return bench
 
 
 # ---- judging -------------------------------------------------------------------------------------------------------
@@ -198,7 +199,14 @@ def encode_bench(
     queries = _encode(bench.clips, read_clip_frames, encoder.encode_clips, "queries", update)
     texts = [clip.speech for clip in bench.clips], ["" if image is None else image.title for image in images]
     spoken, titled = _encode_texts(*texts, encoder)
-    return np.concatenate([queries, text_weight * spoken], axis=1), np.concatenate([gallery, titled], axis=1)
+    return _side_by_side(queries, text_weight * spoken), _side_by_side(gallery, titled)
+
+
+def _side_by_side(visual: Floats, text: Floats) -> Floats:
+    """Return (N, D) and (N, T) as (N, D + T), so that a product adds up both; a row without pixels is no number."""
+    joined = np.concatenate([visual, text], axis=1, dtype=np.float32)
+    joined[np.isnan(visual[:, 0])] = np.nan
+    return joined
 
 
 def _encode(

@@ -114,8 +114,9 @@ def deepfashion2(
     queries = [entry for entry in queries if entry.labels and sold[entry.labels[0]]]
     if not queries:
         raise MediaError(f"{data} holds no garment of a user that a shop sells; give the folder of DeepFashion2")
-    boxes = "annotated" if detector is None else "detected"
-    pools = {f"deepfashion2/{boxes} boxes": Pool(np.arange(len(queries)), np.arange(len(gallery)))}
+    boxes = "annotated boxes" if detector is None else "detected boxes"
+    way = "given vectors" if isinstance(encoder, VectorFiles) else boxes
+    pools = {f"deepfashion2/{way}": Pool(np.arange(len(queries)), np.arange(len(gallery)))}
     return score(queries, gallery, pools, encoder, DEEPFASHION2_RANKS, update, others)
 
 

@@ -67,6 +67,8 @@ def read_vectors(path: Path, ids: Sequence[str], others: Collection[str] = ()) -
 
 def _load(path: Path, most: int) -> tuple[list[str], Floats]:
     """Return the ids and the vectors of a file, as they stand in it, `most` at the most."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise ScoreError(f"cannot read {path}: it is no regular file; give a file that numpy.savez wrote")
     try:
         with zipfile.ZipFile(path) as archive:
             ids, vectors = _array(archive, "ids", path, most), _array(archive, "vectors", path, most)
