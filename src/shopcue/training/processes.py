@@ -83,6 +83,33 @@ def gather_rows(rows: Tensor, process: Process) -> Tensor:
     return rows if process.count == 1 else _Gather.apply(rows, process)
 
 
+@torch.no_grad()
+def share_weights(model: nn.Module, process: Process) -> None:
+    """Give all processes the weights and buffers of the first one, where a loop does without `wrap`."""
+    if process.count > 1:
+        for value in model.state_dict().values():
+            dist.broadcast(value, 0)
+
+
+@torch.no_grad()
+def average_gradients(model: nn.Module, process: Process) -> None:
+    """Make each gradient its mean over all processes, where a loop does without `wrap`; one that is missing counts 0.
+
+    All must have the same weights to train.
+    """
+    if process.count == 1:
+        return
+    moving = [each for each in model.parameters() if each.requires_grad]
+    gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in moving]
+    flat = torch.nn.utils.parameters_to_vector(gradients)
+    dist.all_reduce(flat)
+    flat /= process.count
+    start = 0
+    for each in moving:
+        each.grad = flat[start : start + each.numel()].view_as(each).clone()
+        start += each.numel()
+
+
 def mean_over(value: Tensor, process: Process) -> Tensor:
     """Return the mean of a value over all processes, without gradients; any shape, the same in all."""
     mean = value.detach().clone()

@@ -1,0 +1,317 @@
+"""SGMN on composed clips: its ablations (tables 5, 6 and 7 of the paper), what it is held against, a small trained one.
+
+    python -m runs.sgmn SET WORK [--only baselines|5|6|7] [--seeds 0,1,2] [--out runs/results/sgmn.json]
+    python -m runs.sgmn SET WORK --ship OUT
+
+SET is written by `runs.composed_clips`, split by product: no product of a test clip, nor anything that appears in one,
+is in a training clip. A clip of ten even frames searches the products of its own live, about 55; R@k counts ties
+against the model. WORK keeps what the frozen backbone makes of all pictures, which is computed once.
+
+The ablations freeze EfficientNet-Lite0 as published for ImageNet as a whole; everything after it is trained: projection,
+attention over places, motion, filter layer, graphs, fusion. They are written after every run, so that the script can be
+stopped and started again. --ship trains the encoder's last blocks too, longer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+
+from shopcue.data.clip_pairs import ClipBench, ClipPair
+from shopcue.data.composed_clips import read_composed_bench, read_composed_head, read_composed_pairs
+from shopcue.errors import MediaError
+from shopcue.nets.export import drop_traces
+from shopcue.nets.sgmn.network import Sgmn, SgmnConfig
+from shopcue.records import Floats, Image
+from shopcue.training.checkpoints import code_commit
+from shopcue.training.clip_maps import StoredMaps, store_maps
+from shopcue.training.clip_samples import ClipBatches, Pixels
+from shopcue.training.clip_validation import BenchVectors, bench_ranks, encode_bench, recalls
+from shopcue.training.processes import Process, seed_process
+from shopcue.training.sgmn import SgmnTraining, make_batches, make_run, start_projection, take_step
+from shopcue.training.steps import batch_loader
+
+ALONE = Process(0, 1, torch.device("cpu"))
+NET = SgmnConfig(frozen=17)
+TRAINING = SgmnTraining(
+    net=NET,
+    pairs=32,
+    steps=300,
+    warmup=20,
+    optimizer="adamw",
+    rate=3e-4,
+    encoder_rate=1e-4,
+    weight_decay=0.02,
+    together=0.75,
+    workers=0,
+)
+
+TABLE_5: dict[str, dict[str, Any]] = {
+    f"beta1 {one}, beta2 {two}": {"beta1": one, "beta2": two}
+    for one, two in ((0.0, 1.0), (0.2, 0.8), (0.3, 0.7), (0.5, 0.5), (0.7, 0.3), (0.8, 0.2), (1.0, 0.0))
+}
+TABLE_6: dict[str, dict[str, Any]] = {
+    name: {"i2i": "I2I" in graphs, "v2v": "V2V" in graphs, "cross": "cross" in graphs}
+    for name, graphs in {
+        "A: no graph": (),
+        "B: I2I": ("I2I",),
+        "C: V2V": ("V2V",),
+        "D: V2I and I2V": ("cross",),
+        "E: I2I, V2V": ("I2I", "V2V"),
+        "F: I2I, V2I and I2V": ("I2I", "cross"),
+        "G: V2V, V2I and I2V": ("V2V", "cross"),
+        "H: all": ("I2I", "V2V", "cross"),
+    }.items()
+}
+TABLE_7: dict[str, dict[str, Any]] = {
+    "A: GRA alone": {"te": False, "tmc": False, "gci": False, "smf": False},
+    "B: + TE": {"tmc": False, "gci": False, "smf": False},
+    "C: + TMC": {"gci": False, "smf": False},
+    "D: + GCI": {"smf": False},
+    "E: + SMF": {},
+}
+TABLES = {"5": TABLE_5, "6": TABLE_6, "7": TABLE_7}
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What all runs share. maps: of the pairs' and the bench's pictures."""
+
+    pairs: Sequence[ClipPair]
+    bench: ClipBench
+    maps: StoredMaps
+    data: str
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--only", choices=("baselines", *TABLES))
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--steps", type=int, default=TRAINING.steps)
+    parser.add_argument("--out", type=Path, default=Path("runs/results/sgmn.json"))
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    training = replace(TRAINING, steps=arguments.steps)
+    material = prepare(arguments.set, arguments.work, training)
+    seeds = [int(seed) for seed in arguments.seeds.split(",")]
+    results = Results(arguments.out, material, training)
+    for seed in seeds:  # by seed first, so that a stopped script has whole tables of fewer seeds
+        if arguments.only in (None, "baselines"):
+            results.run(
+                "untrained", "mean of frames", seed, lambda s=seed: untrained(material, replace(training, seed=s))
+            )
+        for table in ("7", "6", "5") if arguments.only is None else [arguments.only]:
+            for row, switches in TABLES.get(table, {}).items():
+                config = replace(training, seed=seed, net=replace(NET, **switches))
+                results.run(
+                    json.dumps(switches_of(config)),
+                    f"table {table}, {row}",
+                    seed,
+                    lambda c=config: trained(material, c),
+                )
+    results.write()
+
+
+# ---- runs --------------------------------------------------------------------------------------------------------
+
+
+def trained(material: Material, config: SgmnTraining) -> dict[str, Any]:
+    """Return what a net that is trained by `config` finds, and how long a step took."""
+    begun = time.process_time()
+    net = fit(material, config)
+    seconds = time.process_time() - begun
+    found = figures(material.bench, encode_bench(net, material.bench, material.maps), config.net)
+    return {**found, "cpu_s": round(seconds, 1)}
+
+
+def untrained(material: Material, config: SgmnTraining) -> dict[str, Any]:
+    """Return what the whitened features of the start find: the mean of the frames, nothing else, nothing trained."""
+    plain = replace(config, net=replace(NET, te=False, tmc=False, gci=False, smf=False))
+    seed_process(plain.seed, ALONE)
+    run = make_run(plain, ALONE)
+    start_projection(run.model, batches_of(material, plain), plain)
+    picture = run.model.alignment.picture
+    torch.nn.init.zeros_(picture.look.out.weight)  # what it adds is drawn, and small; the mean is what is asked for
+    return figures(material.bench, encode_bench(run.model, material.bench, material.maps), plain.net)
+
+
+def fit(material: Material, config: SgmnTraining) -> Sgmn:
+    """Return a net that is trained on stored maps: `train_sgmn` without its files."""
+    seed_process(config.seed, ALONE)
+    run = make_run(config, ALONE)
+    batches = batches_of(material, config)
+    start_projection(run.model, batches, config)
+    for batch in batch_loader(batches, 0, config.steps, config.workers):
+        take_step(run, batch, config)
+    return run.model.eval()
+
+
+def batches_of(material: Material, config: SgmnTraining) -> ClipBatches:
+    return make_batches(material.pairs, material.maps, config, ALONE)
+
+
+def figures(bench: ClipBench, vectors: BenchVectors, net: SgmnConfig) -> dict[str, Any]:
+    """Return the recalls of eq. 23, of its visual half, and of both on clips whose product is spoken of."""
+    spoken = np.array([dict(clip.subsets).get("spoken_of") == "yes" for clip in bench.clips])
+    ways = {"visual": bench_ranks(bench, vectors, 0.0)}
+    if net.te:
+        ways["visual and text"] = bench_ranks(bench, vectors, net.text_weight)
+    return {
+        way: {
+            "all": rounded(recalls(ranks)),
+            "spoken of": rounded(recalls(ranks, spoken)),
+            "not spoken of": rounded(recalls(ranks, ~spoken)),
+        }
+        for way, ranks in ways.items()
+    }
+
+
+def rounded(found: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(100 * value, 2) for name, value in found.items()}
+
+
+# ---- what all runs share -----------------------------------------------------------------------------------------
+
+
+def prepare(root: Path, work: Path, config: SgmnTraining) -> Material:
+    """Return the pairs, the bench and the maps of both, which are made where WORK lacks them."""
+    notes: list[str] = []
+    pairs, bench = read_composed_pairs(root, notes.append), read_composed_bench(root, notes.append)
+    if notes:
+        print(f"{len(notes)} rows cannot be read: {notes[0]}")
+    data = str(read_composed_head(root)["fingerprint"])
+    name = f"{data[:12]}-{config.net.encoder}{config.net.frozen}-{config.net.side_px}-{config.fit}"
+    folder = work / name
+    try:
+        maps = StoredMaps(folder)
+    except MediaError:
+        look(folder, pairs, bench, config)
+        maps = StoredMaps(folder)
+    return Material([pairs[row] for row in range(len(pairs))], bench, maps, data)
+
+
+def look(folder: Path, pairs: Sequence[ClipPair], bench: ClipBench, config: SgmnTraining) -> None:
+    """Store the maps of all clips and shop images."""
+    picture = make_run(config, ALONE).model.alignment.picture
+    folder.mkdir(parents=True, exist_ok=True)
+    session = open_trunk(picture, folder / "trunk.onnx")
+    images = {pair.image.image_id: pair.image for pair in (pairs[row] for row in range(len(pairs)))} | bench.images
+    clips = [*(pairs[row].clip for row in range(len(pairs))), *bench.clips]
+    begun = time.monotonic()
+
+    def see(pixels: Image) -> Floats:
+        return np.asarray(session.run(None, {"pixels": pixels})[0])
+
+    def update(done: int, of: int) -> None:
+        if done % 100 == 0 or done == of:
+            print(f"{done} of {of} clips seen, {time.monotonic() - begun:.0f} s", flush=True)
+
+    store_maps(
+        folder, clips, list(images.values()), Pixels(picture.side_px, config.net.frames, config.fit), see, update
+    )
+
+
+class Trunk(torch.nn.Module):
+    """The frozen part of a picture encoder, from pixels."""
+
+    def __init__(self, picture: torch.nn.Module) -> None:
+        super().__init__()
+        self.picture = picture
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        return self.picture.trunk(self.picture.prepare(pixels))
+
+
+def open_trunk(picture: torch.nn.Module, path: Path) -> onnxruntime.InferenceSession:
+    """Return the trunk as ONNX Runtime runs it: in a quarter of PyTorch's time."""
+    pixels = torch.zeros((2, picture.side_px, picture.side_px, 3), dtype=torch.uint8)
+    shapes = {"pixels": {0: torch.export.Dim("batch")}}
+    torch.onnx.export(
+        Trunk(picture).eval(),
+        (pixels,),
+        str(path),
+        input_names=["pixels"],
+        dynamic_shapes=shapes,
+        external_data=False,
+        dynamo=True,
+        verbose=False,
+    )
+    drop_traces(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def switches_of(config: SgmnTraining) -> dict[str, Any]:
+    """Return what tells two runs of the tables apart, so that a row which several tables have is run once."""
+    net = config.net
+    graphs = {name: getattr(net, name) for name in ("i2i", "v2v", "cross")} if net.gci else {}
+    betas = {name: getattr(net, name) for name, used in (("beta1", net.gci), ("beta2", net.smf)) if used}
+    return {"te": net.te, "tmc": net.tmc, "gci": net.gci, "smf": net.smf, **graphs, **betas}
+
+
+class Results:
+    """The file of results: every run that was made, and the tables of their means, written after each run."""
+
+    def __init__(self, path: Path, material: Material, training: SgmnTraining) -> None:
+        sizes = [len(gallery) for gallery in material.bench.galleries.values()]
+        self._path = path
+        self._head = {
+            "title": "SGMN on composed clips: tables 5, 6 and 7 of the paper.",
+            "protocol": f"{len(material.bench.clips)} clips of unseen products, ten frames each, against the "
+            f"{min(sizes)} to {max(sizes)} products of their own live (`runs/composed_clips.py`, split by product); "
+            f"{len(material.pairs)} clips to train on, {training.steps} steps of {training.pairs} pairs, frozen "
+            "EfficientNet-Lite0 (ImageNet); R@k in percent, ties against the model (`runs/sgmn.py`).",
+            "data": material.data,
+            "steps": training.steps,
+        }
+        old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        same = all(old.get(name) == self._head[name] for name in ("data", "steps"))
+        self._runs: list[dict[str, Any]] = old.get("runs", []) if same else []
+        self._rows: dict[str, str] = {}
+
+    def run(self, key: str, row: str, seed: int, make: Callable[[], dict[str, Any]]) -> None:
+        """Make a run, unless one of this key and seed is there, and write it down as a row of a table."""
+        self._rows[row] = key
+        if any(run["key"] == key and run["seed"] == seed for run in self._runs):
+            return
+        found = make()
+        self._runs.append({"key": key, "seed": seed, "commit": code_commit(), **found})
+        print(f"{row}, seed {seed}: {json.dumps(found)}", flush=True)
+        self.write()
+
+    def write(self) -> None:
+        """Write the file, under another name first."""
+        tables = [{"row": row, **self._mean(key)} for row, key in sorted(self._rows.items())]
+        document = {**self._head, "rows": tables, "runs": self._runs}
+        draft = self._path.with_name(f".{self._path.name}.part")
+        draft.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(self._path)
+
+    def _mean(self, key: str) -> dict[str, Any]:
+        """Return mean and standard deviation over seeds of what the model is used for: text where it has any."""
+        runs = [run for run in self._runs if run["key"] == key]
+        if not runs:
+            return {"seeds": 0}
+        ways = [run.get("visual and text", run["visual"]) for run in runs]
+        found: dict[str, Any] = {"seeds": len(runs)}
+        for name in ways[0]["all"]:
+            values = [way["all"][name] for way in ways]
+            found[name] = [round(float(np.mean(values)), 2), round(float(np.std(values, ddof=len(values) > 1)), 2)]
+        return found
+
+
+if __name__ == "__main__":
+    main()
