@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from http.server import BaseHTTPRequestHandler
@@ -15,11 +15,13 @@ from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from engine.films import FPS, Film
+from shopcue.engine import Stream
 
 SOUND_HZ = 16_000
 _SOUND_FRAME = 1024
 _AHEAD_S = 2.0
 _PATIENCE_S = 1.0
+_WAITING_FRAMES = 3
 
 
 @dataclass
@@ -95,13 +97,13 @@ def _tone(start_s: float, end_s: float, stamp_s: float) -> Iterator[av.AudioFram
 class Sender:
     """Sends a tape to the first who asks, faster than life, and never far ahead of who looks.
 
-    reached: at which second of the show the watcher is. stall: at which second nothing is sent for how many seconds;
-    what was due meanwhile comes at once.
+    stall: at which second of the show nothing is sent for how many seconds; what was due meanwhile comes at once.
+    watcher: the stream that looks; nothing is sent until it is known.
     """
 
     tape: Tape
-    reached: Callable[[], float] = lambda: 0.0
     stall: tuple[float, float] | None = None
+    watcher: Stream | None = None
     asked: int = 0
 
     def __call__(self, handler: BaseHTTPRequestHandler) -> None:
@@ -121,9 +123,9 @@ class Sender:
             handler.wfile.write(data)
 
     def _wait(self, due_s: float) -> None:
-        """Wait for who looks, who may not get all that is sent."""
-        seen_s, since_s = self.reached(), time.monotonic()
-        while due_s - seen_s > _AHEAD_S and time.monotonic() - since_s < _PATIENCE_S:
+        """Wait for who looks; not for long where what was sent never came through."""
+        until_s = time.monotonic() + _PATIENCE_S
+        while (watcher := self.watcher) is None or len(watcher._frames) > _WAITING_FRAMES:
             time.sleep(0.005)
-            if self.reached() > seen_s:
-                seen_s, since_s = self.reached(), time.monotonic()
+        while due_s - watcher._now_s > _AHEAD_S and time.monotonic() < until_s:
+            time.sleep(0.005)

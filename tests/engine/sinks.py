@@ -76,3 +76,19 @@ class Kept:
 
 def spans(focuses: Sequence[Focus]) -> list[Span]:
     return [(focus.product_id, focus.start_s, focus.end_s) for focus in focuses]
+
+
+def near(found: list[Span], expected: list[Span], within_s: float) -> bool:
+    """Whether the same products are shown in the same order, with ends that differ by no more than that."""
+    return [product for product, *_ in found] == [product for product, *_ in expected] and all(
+        abs(a - b) <= within_s
+        for ours, theirs in zip(found, expected, strict=True)
+        for a, b in zip(ours[1:], theirs[1:], strict=True)
+    )
+
+
+def outside(found: list[Span], stretch: tuple[float, float]) -> list[Span]:
+    """What is found, less what lies in a stretch: a focus across it is two then."""
+    start_s, end_s = stretch
+    parts = [(product, a, min(b, start_s)) for product, a, b in found if a < start_s]
+    return parts + [(product, max(a, end_s), b) for product, a, b in found if b > end_s]

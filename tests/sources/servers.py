@@ -157,11 +157,15 @@ class Nginx:
 
 
 @contextmanager
-def pushed(video: Path, url: str, form: str, *, loop: bool = False) -> Iterator[subprocess.Popen[bytes]]:
-    """Push a video to an address, in its own time, as it is."""
+def pushed(
+    video: Path, url: str, form: str, *, loop: bool = False, from_s: float = 0.0
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Push a video to an address, in its own time, as it is, from the last key frame before from_s on."""
     ffmpeg = needs("ffmpeg", "ffmpeg")
     again = ["-stream_loop", "-1"] if loop else []
-    with running([ffmpeg, "-loglevel", "quiet", "-re", *again, "-i", str(video), "-c", "copy", "-f", form, url]) as it:
+    begin = ["-ss", str(from_s)] if from_s else []
+    source = ["-re", *again, *begin, "-i", str(video)]
+    with running([ffmpeg, "-loglevel", "quiet", *source, "-c", "copy", "-f", form, url]) as it:
         yield it
 
 
