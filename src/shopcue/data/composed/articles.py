@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from shopcue.data.clothing import SPLITS, Garment, read_garments
 from shopcue.data.composed.grounds import GROUND_PX, read_small
 from shopcue.data.composed.phrases import COLOURS
-from shopcue.data.cutouts import cut_garment, cut_plain
+from shopcue.data.cutouts import cut_garment, cut_plain, filled, largest_parts
 from shopcue.data.grocery import GroceryClass, read_classes, read_photos
 from shopcue.models.image import trim_margins
 from shopcue.models.verification import GeometricVerifier
@@ -28,7 +28,7 @@ PICTURE_PX = 512
 
 _PHOTOS = 24  # of a grocery that are looked at
 _LEAST_INLIERS = 12  # fewer points agree by chance, or the place is off
-_PLACE_SHARES = (0.03, 1.2)  # of the photo that a carton may take
+_PLACE_SHARES = (0.03, 0.9)  # of the photo that a carton may take
 _SECOND_COLOUR = 0.24
 _CORNERS: Floats = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)
 
@@ -117,10 +117,8 @@ class _GarmentJob:
         mask = cut_garment(photo)
         if mask is None:
             return None
-        hull = cv2.convexHull(cv2.findNonZero(mask))[:, 0]
-        outline = cv2.approxPolyDP(hull, 1.0, True)[:, 0] / np.array(mask.shape[::-1])
         key, kind = f"garment/{self.garment.kind}/{self.garment.garment_id}", self.garment.kind
-        photos = (Photo(self.garment.path, np.asarray(outline, np.float32)),)
+        photos = (Photo(self.garment.path, _outline(mask)),)
         return Article(key, kind, "", "", self.garment.path, _png(mask), colours_of(photo, mask), photos)
 
 
@@ -132,29 +130,30 @@ class _GroceryJob:
     def __call__(self) -> Article:
         grocery = self.grocery
         picture = np.ascontiguousarray(trim_margins(read_small(grocery.picture, PICTURE_PX)))
-        mask = cut_plain(picture)
         if grocery.packaged:
-            kind, photos = CARTON, tuple(_found(picture, self.photos))
+            kind, mask = CARTON, cut_plain(picture)
+            photos = tuple(_found(picture, _outline(mask), self.photos))
         else:  # a pile fills its photo
-            kind, photos = PRODUCE, tuple(Photo(path, _CORNERS) for path in self.photos)
+            kind, mask = PRODUCE, _on_white(picture)
+            photos = tuple(Photo(path, _CORNERS) for path in self.photos)
         key, colours = f"grocery/{grocery.class_id}", colours_of(picture, mask)
         return Article(key, kind, grocery.name, grocery.coarse_name, grocery.picture, _png(mask), colours, photos)
 
 
-def _found(picture: Image, photos: Iterable[Path]) -> Iterator[Photo]:
-    """Yield the photos in which print on print says where the carton is."""
+def _found(picture: Image, outline: Floats, photos: Iterable[Path]) -> Iterator[Photo]:
+    """Yield the photos in which print on print says where the carton is. outline: of the carton in its picture."""
     catalog = Catalog((Product("carton", "carton", ()),))
     gallery = Gallery(catalog, np.ones((1, 1), np.float32), np.zeros(1, np.int64), "", (picture,))
-    verifier = GeometricVerifier(gallery)
+    verifier = GeometricVerifier(gallery, frame_side_px=400)
     for path in photos:
-        photo = read_small(path, 480)
-        seen = verifier.examine(photo, [0])[0]
+        photo = read_small(path, GROUND_PX)
+        seen = verifier.verify(photo, [0])[0]
         if seen.inliers < _LEAST_INLIERS:
             continue
-        corners = _CORNERS.astype(np.float64) * seen.size
-        placed = cv2.perspectiveTransform(corners[None], seen.placing.astype(np.float64))[0]
+        points = outline.astype(np.float64) * seen.size
+        placed = cv2.perspectiveTransform(points[None], seen.placing.astype(np.float64))[0]
         share = cv2.contourArea(placed.astype(np.float32)) / photo[..., 0].size
-        if _PLACE_SHARES[0] < share < _PLACE_SHARES[1] and cv2.isContourConvex(placed.astype(np.float32)):
+        if _PLACE_SHARES[0] < share < _PLACE_SHARES[1]:
             yield Photo(path, np.asarray(placed / np.array(photo.shape[1::-1]), np.float32))
 
 
@@ -171,6 +170,22 @@ def _different(root: Path, per_kind: int | None) -> Iterator[Garment]:
             if digest not in known:
                 known.add(digest)
                 yield garment
+
+
+def _outline(mask: Image) -> Floats:
+    """Return the convex hull of a mask: float32 (n, 2), shares of width and height."""
+    hull = cv2.approxPolyDP(cv2.convexHull(cv2.findNonZero(mask)), 1.0, True)[:, 0]
+    return np.asarray(hull / np.array(mask.shape[::-1]), np.float32)
+
+
+def _on_white(picture: Image) -> Image:
+    """Return the mask of what lies on white ground, in one piece or several, holes filled."""
+    soft = np.asarray(cv2.GaussianBlur(picture, (0, 0), 1.0), np.uint8)
+    hsv = cv2.cvtColor(soft, cv2.COLOR_RGB2HSV)
+    thing = ((hsv[..., 1] > 30) | (hsv[..., 2] < 170)).astype(np.uint8) * np.uint8(255)
+    closed = cv2.morphologyEx(thing, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
+    mask = filled(largest_parts(np.asarray(closed, np.uint8), 0.05), 1.0)
+    return mask if cv2.countNonZero(mask) > 0.05 * mask.size else cut_plain(picture)
 
 
 def _some(paths: list[Path]) -> list[Path]:

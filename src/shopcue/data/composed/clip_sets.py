@@ -28,7 +28,8 @@ import cv2
 import numpy as np
 
 from shopcue.data.composed.articles import CARTON, PRODUCE, Article, read_articles
-from shopcue.data.composed.clips import ComposedClip, Set, Ware, compose_clip, dress_set, read_ware
+from shopcue.data.composed.clip_scripts import Ware
+from shopcue.data.composed.clips import ComposedClip, Places, compose_clip, furnish, read_ware
 from shopcue.data.composed.grounds import GROUND_PX, Ground, drawn_ground, emptied, frames, read_small, unmarked
 from shopcue.data.composed.lives import ClipPlan, ClipSetPlan, Live, Split, plan_lives
 from shopcue.data.composed.words import Speech, draw_heard, speak
@@ -40,14 +41,15 @@ SCHEMA = "shopcue.composed-clips/1"
 HEAD, IMAGES, LIVES = "composed-clips.json", "images.jsonl", "lives.jsonl"
 
 _QUALITY = 88
-_PLACES, _PILES, _DRAWN = 120, 4, 32
-_OF_LIVE = 12  # places
+_ROOMS, _STUDIOS, _PILES = 120, 24, 4
+_OF_LIVE = 12  # rooms, and markets
 _SENTENCE_S, _MOST_SENTENCES = 7.0, 6
 _SMALL, _LARGE = 0.2, 0.4  # mean share of the frame that the box covers, as RICE's code has it
 _SHORT, _LONG = 0.4, 0.7  # share of the frames that show the product, likewise
 _FEW, _ABUNDANT = 2, 4  # products in view during the clip
 
 Row = dict[str, Any]
+Job = tuple[Live, list[Ground], list[Ground]]  # with rooms and markets
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,22 +108,22 @@ def write_clip_set(
     return head
 
 
-def places_of(data: Path, lives: Sequence[Live], split: Split) -> list[Ground]:
-    """Return where the lives of a split are filmed: where its garments lay, before its produce, on tables, in studios.
+def places_of(data: Path, lives: Sequence[Live], split: Split) -> tuple[list[Ground], list[Ground]]:
+    """Return (rooms, markets) for the lives of a split: where its garments lay, tables, studios; before its produce.
 
     Of the videos, the last third is for testing.
     """
     rng = np.random.default_rng((len(lives), int(split == "test"), 41))
     articles = [article for live in lives for article in live.articles]
     garments = [article for article in articles if article.is_garment]
-    chosen = rng.permutation(len(garments))[:_PLACES].tolist()
-    places = [emptied(*garments[index].read()) for index in chosen]
-    piles = [photo.path for each in articles if each.kind == PRODUCE for photo in each.photos[:_PILES]]
-    places += [unmarked(read_small(path, GROUND_PX)) for path in piles]
+    chosen = rng.permutation(len(garments))[:_ROOMS].tolist()
+    rooms = [emptied(*garments[index].read()) for index in chosen]
     filmed = [unmarked(ground.image) for ground in frames(data / "video")]
     bound = 2 * len(filmed) // 3
-    places += filmed[bound:] if split == "test" else filmed[:bound]
-    return [*places, *(drawn_ground(rng) for _ in range(_DRAWN))]
+    rooms += filmed[bound:] if split == "test" else filmed[:bound]
+    rooms += [drawn_ground(rng) for _ in range(_STUDIOS)]
+    piles = [photo.path for each in articles if each.kind == PRODUCE for photo in each.photos[:_PILES]]
+    return rooms, [unmarked(read_small(path, GROUND_PX)) for path in piles]
 
 
 def shop_picture(article: Article, side_px: int, rng: Rng) -> Image:
@@ -174,22 +176,26 @@ def talk(live: Live, clip: ClipPlan, others: Sequence[int], rng: Rng) -> Speech:
 # ---- a live ------------------------------------------------------------------------------------------------------
 
 
-def _staged(data: Path, lives: Sequence[Live], split: Split) -> list[tuple[Live, list[Ground]]]:
-    """Return the lives of a split, each with the few places that it is filmed in."""
+def _staged(data: Path, lives: Sequence[Live], split: Split) -> list[Job]:
+    """Return the lives of a split, each with the few rooms and markets that it is filmed in."""
     these = [live for live in lives if live.split == split]
-    places = places_of(data, these, split) if these else []
-    rng = np.random.default_rng((len(places), int(split == "test"), 53))
-    return [(live, [places[index] for index in rng.permutation(len(places))[:_OF_LIVE].tolist()]) for live in these]
+    places = places_of(data, these, split) if these else ([], [])
+    rng = np.random.default_rng((len(these), int(split == "test"), 53))
+
+    def some(grounds: list[Ground]) -> list[Ground]:
+        return [grounds[index] for index in rng.permutation(len(grounds))[:_OF_LIVE].tolist()]
+
+    return [(live, some(places[0]), some(places[1])) for live in these]
 
 
 def _written(
-    jobs: Sequence[tuple[Live, list[Ground]]],
-    write: Callable[[tuple[Live, list[Ground]]], _Written],
+    jobs: Sequence[Job],
+    write: Callable[[Job], _Written],
     workers: int,
     progress: Callable[[int, int], None],
 ) -> Iterator[_Written]:
     """Yield the rows of each live as it is written, in their order."""
-    done, whole = 0, sum(len(live.clips) for live, _ in jobs)
+    done, whole = 0, sum(len(live.clips) for live, _, _ in jobs)
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
         for written in pool.map(write, jobs) if pool is not None else map(write, jobs):
             done += len(written.clips)
@@ -197,17 +203,17 @@ def _written(
             yield written
 
 
-def _write_live(draft: Path, form: ClipFormat, job: tuple[Live, list[Ground]]) -> _Written:
+def _write_live(draft: Path, form: ClipFormat, job: Job) -> _Written:
     """Write the pictures of a live and return their rows."""
     cv2.setNumThreads(1)
-    live, places = job
+    live, rooms, markets = job
     wares = [
         read_ware(article, place, family)
         for place, (article, family) in enumerate(zip(live.articles, live.families, strict=True))
     ]
     images = [_write_image(draft, form, live, place) for place in range(len(wares))]
-    place = dress_set(places)
-    clips = [_write_clip(draft, form, live, wares, place, images, clip) for clip in live.clips]
+    places = furnish(rooms, markets)
+    clips = [_write_clip(draft, form, live, wares, places, images, clip) for clip in live.clips]
     names = [image["image_id"] for image in images]
     row = {"live_id": live.live_id, "split": live.split, "language": live.language, "image_ids": names}
     return _Written(row, images, clips)
@@ -231,10 +237,16 @@ def _write_image(draft: Path, form: ClipFormat, live: Live, place: int) -> Row:
 
 
 def _write_clip(
-    draft: Path, form: ClipFormat, live: Live, wares: Sequence[Ware], place: Set, images: Sequence[Row], plan: ClipPlan
+    draft: Path,
+    form: ClipFormat,
+    live: Live,
+    wares: Sequence[Ware],
+    places: Places,
+    images: Sequence[Row],
+    plan: ClipPlan,
 ) -> Row:
     clip = compose_clip(
-        wares, plan.article, place, plan.seed, frames=form.frames, side_px=form.side_px, duration_s=plan.duration_s
+        wares, plan.article, places, plan.seed, frames=form.frames, side_px=form.side_px, duration_s=plan.duration_s
     )
     speech = talk(live, plan, clip.others, np.random.default_rng((*plan.seed, 47)))
     start_ms = round(1000 * plan.start_s)

@@ -25,6 +25,7 @@ _HALF_WIDTH = 0.3
 _CIRCLE = np.stack([np.cos(np.arange(24) * np.pi / 12), np.sin(np.arange(24) * np.pi / 12)], axis=-1)
 _LOOKS = 5
 _HAIR = ((38, 28, 24), (84, 56, 36), (150, 112, 66), (20, 20, 22), (120, 118, 116))
+_PLAIN = ((236, 234, 228), (42, 42, 48), (120, 122, 128), (70, 82, 110), (188, 176, 156))  # what is worn below
 
 Point = tuple[float, float]
 
@@ -107,23 +108,24 @@ def hung(item: Item, track: int, rng: Rng) -> Worn:
     return Worn(item, track, 0.075 - tall / 2, tall)
 
 
-def draw_body(rng: Rng) -> tuple[Image, Image]:
-    """Return the bare limbs and the head of a person, each RGBA weighted by alpha."""
+def draw_body(rng: Rng, *, clothed: bool = False) -> tuple[Image, Image]:
+    """Return the limbs and the head of a person, each RGBA weighted by alpha; bare, or in plain clothes."""
     skin = skin_colour(int(rng.integers(_LOOKS)))
     hair = _HAIR[int(rng.integers(len(_HAIR)))]
     bones, head = _Drawing(), _Drawing()
+    above, below = (_PLAIN[int(rng.integers(len(_PLAIN)))] for _ in range(2)) if clothed else (skin, skin)
     long = rng.uniform(0.12, 0.3) if rng.random() < 0.5 else 0.09
     bones.limb(((0, 0.06), (0, long)), 0.125, 0.15, hair)
     for side in (-1, 1):
         elbow = (side * rng.uniform(0.12, 0.17), rng.uniform(0.31, 0.36))
         hand = (side * rng.uniform(0.03, 0.2), rng.uniform(0.36, 0.48))
-        bones.limb(((side * 0.1, 0.19), elbow), 0.05, 0.042, skin)
+        bones.limb(((side * 0.1, 0.19), elbow), 0.05, 0.042, above)
         bones.limb((elbow, hand), 0.042, 0.034, skin)
         bones.limb((hand, (hand[0], hand[1] + 0.035)), 0.045, 0.035, skin)
         knee = (side * rng.uniform(0.045, 0.06), 0.73)
-        bones.limb(((side * 0.05, 0.5), knee), 0.08, 0.062, skin)
-        bones.limb((knee, (side * rng.uniform(0.045, 0.06), 0.97)), 0.06, 0.042, skin)
-    bones.limb(((0, 0.22), (0, 0.44)), 0.2, 0.17, skin)
+        bones.limb(((side * 0.05, 0.5), knee), 0.08, 0.062, below)
+        bones.limb((knee, (side * rng.uniform(0.045, 0.06), 0.97)), 0.06, 0.042, below)
+    bones.limb(((0, 0.22), (0, 0.44)), 0.2, 0.17, above)
     bones.limb(((0, 0.1), (0, 0.2)), 0.055, 0.06, skin)
     head.limb(((0, 0.055), (0, 0.1)), 0.1, 0.075, skin)
     head.limb(((-0.02, 0.035), (0.02, 0.035)), 0.07, 0.07, hair)

@@ -51,11 +51,14 @@ def film(image: Image, outline: Floats, label: Label, size: tuple[int, int], sha
     points = outline.astype(np.float64) * (width, height)
     (x0, y0), (x1, y1) = points.min(axis=0).tolist(), points.max(axis=0).tolist()
     scale = share * min(size[0] / (x1 - x0), size[1] / (y1 - y0))
-    scale = max(scale, 0.75 * max(size[0] / width, size[1] / height))  # beyond its borders a photo is mirrored
+    scale = max(scale, 1.05 * max(size[0] / width, size[1] / height))  # beyond its borders a photo is mirrored
     corners = np.array([(0, 0), (width, 0), (width, height), (0, height)], np.float32)
     tilted = corners + rng.normal(0, _PERSPECTIVE / 2, (4, 2)) * np.array([width, height])
     leaned = cv2.getPerspectiveTransform(corners, tilted.astype(np.float32))
-    at = np.array(size) * (0.5 + rng.normal(0, 0.07, 2)) - scale * np.array([x0 + x1, y0 + y1]) / 2
+    middle = scale * np.array([x0 + x1, y0 + y1]) / 2
+    at = np.array(size) * (0.5 + rng.normal(0, 0.07, 2)) - middle
+    filling = np.clip(at, np.array(size) - scale * np.array([width, height]), 0)
+    at = np.clip(filling + middle, 0.2 * np.array(size), 0.8 * np.array(size)) - middle
     laid = np.array([(scale, 0, at[0]), (0, scale, at[1]), (0, 0, 1.0)])
     rolled = _about((size[0] / 2, size[1] / 2), 1.0, rng.normal(0, 7), (0, 0))
     reach = (_REACH[0] * size[0], _REACH[1] * size[1], *_REACH[2:])

@@ -113,13 +113,13 @@ def standing(take: Take, shares: tuple[float, float]) -> Actor:
     return _actor(take, item, pose, lively=float(rng.choice([0.1, 1.0], p=(0.6, 0.4))))
 
 
-def figure(take: Take) -> Figure:
-    """Return a person who wears garments of the stock."""
+def figure(take: Take, *, clothed: bool = False) -> Figure:
+    """Return a person who wears garments of the stock; clothed: over plain clothes."""
     rng, (width, height) = take.rng, take.size
     whole = rng.random() < 0.4
     tall = height * (rng.uniform(0.75, 0.98) if whole else rng.uniform(1.1, 2.4))
     y = height * rng.uniform(0.01, 0.06) if whole else -tall * rng.uniform(-0.04, 0.12)
-    bones, head = draw_body(rng)
+    bones, head = draw_body(rng, clothed=clothed)
     sway = draw_sway(rng, (0.06 * width, 0.015 * height, 0.03, 14))
     x = width * (0.5 + rng.normal(0, 0.16))
     return Figure(x, y, tall, float(rng.normal(0, 12)), bones, head, _outfit(take), sway, _light(rng))
