@@ -83,8 +83,19 @@ class Server:
                 "webhook_id": webhooks.add_webhook(session, SHOP, "https://x.example/", ["job.update"]).webhook_id,
                 "product_id": "p1",
                 "position": "0",
+                "name": "00000000.ts",
             }
+        self._record(video.video_id)
         stock(self.parts, SHOP, [Product("p1", "One", ("a.jpg",))])
+
+    def _record(self, video_id: str) -> None:
+        """Put a recording beside the video, so that its routes have something to give."""
+        folder = self.parts.settings.recording_folder(video_id)
+        folder.mkdir(parents=True)
+        origin = "2026-01-01T00:00:00+00:00"
+        head = ["#EXTM3U", f"# origin {origin}", f"#EXT-X-PROGRAM-DATE-TIME:{origin}", "#EXTINF:2.0,"]
+        (folder / "live.m3u8").write_text("\n".join([*head, self.things["name"], ""]))
+        (folder / self.things["name"]).write_bytes(bytes(188))
 
     def _whole(self) -> bool:
         """Tell whether everything is still there and as it was."""

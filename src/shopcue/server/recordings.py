@@ -6,7 +6,6 @@ one form that segments have; all else of a recording is found through its playli
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ RECORDED: Final = "on"
 """What the health of a stream says while all is well with its recording."""
 
 _POSTER_EVERY: Final = 50  # segments, some minutes: each new one would be another picture to make
-_GZIP_LEVEL: Final = 1
 _REMEMBERED: Final = 50
 
 
@@ -41,10 +39,10 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """A playlist as it is sent, with the headers that say how it is written and whether it has changed."""
+    """A playlist; tag: another one when it has changed, as HTTP writes it."""
 
     content: bytes
-    headers: dict[str, str]
+    tag: str
 
 
 class Recordings:
@@ -58,17 +56,14 @@ class Recordings:
         """Tell whether anything is kept of a stream."""
         return self._playlist(video_id).is_file()
 
-    def playlist(self, video: Video, *, zipped: bool) -> Playlist:
-        """Return the playlist of a stream as it is now; zipped: whether who asks can unzip. Raises Missing."""
+    def playlist(self, video: Video) -> Playlist:
+        """Return the playlist of a stream as it is now; raises Missing."""
         path = self._playlist(video.video_id)
         try:
             status, content = path.stat(), path.read_bytes()
         except OSError:
             raise self._nothing(video) from None
-        headers = {"ETag": f'"{status.st_mtime_ns:x}-{len(content):x}"', "Vary": "Accept-Encoding"}
-        if zipped:  # twelve hours are 600 KB, asked for with each segment: a tenth of that then
-            content, headers["Content-Encoding"] = gzip.compress(content, _GZIP_LEVEL, mtime=0), "gzip"
-        return Playlist(content, headers)
+        return Playlist(content, f'W/"{status.st_mtime_ns:x}-{len(content):x}"')
 
     def segment_file(self, video_id: str, name: str) -> Path:
         """Return a segment of a stream's recording by its name, which has the form of one; raises Missing."""
@@ -81,7 +76,12 @@ class Recordings:
         """Return what is kept of a stream; raises Missing."""
         recording, folder = self._read(video), self._settings.recording_folder(video.video_id)
         size = _size(folder / segment.name for segment in recording.segments)
-        return StreamRecording(origin=recording.origin, spans=recording.spans(), bytes=size, problem=_problem(video))
+        return StreamRecording(
+            origin=recording.origin,
+            spans=[list(span) for span in recording.spans()],
+            bytes=size,
+            problem=_problem(video),
+        )
 
     def moment(self, video: Video, time_s: float) -> Moment:
         """Return where a moment of a video is shown: in its file, or in what is kept of the stream. Raises Missing."""

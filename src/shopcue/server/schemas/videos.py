@@ -16,6 +16,7 @@ from shopcue.server.schemas.shapes import (
     JobState,
     Outgoing,
     Seconds,
+    Span,
     Title,
     VideoState,
 )
@@ -180,7 +181,7 @@ class StreamRecording(Outgoing):
     """
 
     origin: Instant
-    spans: list[tuple[float, float]]
+    spans: list[Span]
     bytes: int
     problem: str
 
