@@ -145,6 +145,21 @@ def test_pictures_and_frames_are_seen_by_one_encoder_and_pooled(alignment: Align
         torch.testing.assert_close(vectors[n], torch.tensor(plain.unit(plain.mean(expected))))
 
 
+@pytest.mark.parametrize("count", [1, 2, 4, 8])
+def test_places_are_those_of_the_picture_and_neighbours_are_averaged(alignment: Alignment, count: int) -> None:
+    pictures = pixels(2)
+    encoder = alignment.picture
+    vectors, places = alignment.encode_places(pictures, count)
+    torch.testing.assert_close(vectors, alignment.encode_pictures(pictures))
+    told = encoder(encoder.prepare(pictures))[1].tolist()  # four of each picture
+    for n in range(2):
+        each = 4 / count
+        for place in range(count):
+            first, last = int(place * each), max(int(place * each) + 1, int((place + 1) * each))
+            expected = plain.unit(plain.mean(told[n][first:last]))
+            torch.testing.assert_close(places[n, place], torch.tensor(expected))
+
+
 def test_maps_that_were_stored_give_what_pixels_give(alignment: Alignment) -> None:
     frames, pictures = pixels(2, L), pixels(3)
     encoder = alignment.picture

@@ -152,15 +152,16 @@ def divergence_by_loop(connected: list[Lists], relevance: list[plain.Rows], simi
 
 @pytest.mark.parametrize("off", ["none", "i2i", "v2v", "cross"])
 @pytest.mark.parametrize("mask", [None, HOLES])
-def test_the_interaction_equals_the_loop(off: str, mask: Tensor | None) -> None:
+@pytest.mark.parametrize("rows_of", ["stacked", "places"])
+def test_the_interaction_equals_the_loop(off: str, mask: Tensor | None, rows_of: str) -> None:
     net = build(**({} if off == "none" else {off: False}))
-    videos, images = units(N, L, D), units(N, D)
+    videos, images = units(N, L, D), units(N, D) if rows_of == "stacked" else units(N, L, D)
     there = (torch.ones(N, L, dtype=torch.bool) if mask is None else mask).tolist()
     videos = videos * torch.tensor(there)[..., None]
     actual = net(videos, images, mask)
 
     rows, everyone = videos.tolist(), [[True] * L] * N
-    stacked = [[image] * L for image in images.tolist()]
+    stacked = images.tolist() if rows_of == "places" else [[image] * L for image in images.tolist()]
     h_v2i = [plain.matrix(v, i) for v, i in zip(rows, stacked, strict=True)]
     v2i, r_v2i = graph_by_loop(net.v2i, h_v2i, L // 2, there)
     v2v, r_v2v = graph_by_loop(net.v2v, [plain.matrix(v, v) for v in rows], L // 2, there)
@@ -210,6 +211,8 @@ def test_the_graph_of_equal_pictures_cannot_change_anything() -> None:
     after = net(videos, images)
     torch.testing.assert_close(after.images, before.images, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(after.videos, before.videos)
+    places = units(N, L, D)  # which differ, so that it has an effect
+    assert (net(videos, places).images - build()(videos, places).images).abs().max() > 1e-3
 
 
 def test_pairs_may_come_in_any_order() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
@@ -22,13 +22,15 @@ SMALL = SgmnConfig(text_dim=24, frames=L, heads=2)
 SPEECH = ("看这款苹果汁", "this oat milk is so creamy", "", "the red shirt")
 TITLES = ("苹果汁 1 升", "Oat milk", "Plain socks", "")
 
-WITHOUT_EFFECT = (
-    "interaction.i2i.",  # the rows of the stack are equal, so is what each takes of them (docstring of graphs)
+# What moves all logits of a row alike, which no softmax sees; a key's bias does, too.
+UNSEEN = ("interaction.v2v.out.bias", "interaction.i2i.out.bias")
+# What tells equal rows of a stack apart (docstring of graphs).
+OF_THE_STACK = (
+    "interaction.i2i.",
     "interaction.image_branch.within.query.",
     "interaction.image_branch.within.key.",
     "interaction.video_branch.cross.query.",
     "interaction.video_branch.cross.key.",
-    "interaction.v2v.out.bias",  # moves all logits of a frame alike, which no softmax sees; so does a key's bias
 )
 
 
@@ -179,6 +181,7 @@ def test_a_batch_without_any_text_is_trained_on_pictures_alone(net: Sgmn) -> Non
         ({"hard": 1}, "hard is 1, expected at least 2"),
         ({"beta1": float("nan")}, "beta1 is nan"),
         ({"frames": 0}, "frames is 0"),
+        ({"image_rows": "patches"}, "'patches', expected one of stacked, places"),
         ({"heads": 3}, "divisor of the dim, 16"),
         ({"side_px": 40}, "multiple of 32"),
         ({"frozen": 18}, "expected 0 to 17 layers"),
@@ -192,19 +195,29 @@ def test_a_config_that_makes_no_sense_is_one_line(wrong: dict[str, object], mess
 # ---- what is trained, and what is in use -----------------------------------------------------------------------
 
 
-def test_gradients_reach_all_that_is_trained_and_nothing_that_is_frozen(net: Sgmn) -> None:
-    net.zero_grad()
+@pytest.mark.parametrize(("image_rows", "without_effect"), [("stacked", OF_THE_STACK), ("places", ())])
+def test_gradients_reach_all_that_is_trained_and_nothing_that_is_frozen(
+    image_rows: str, without_effect: tuple[str, ...]
+) -> None:
+    net = build(replace(SMALL, image_rows=image_rows))
     net.loss(batch())["total"].backward()
     idle = {name for name, each in net.named_parameters() if each.grad is None or not each.grad.abs().max() > 1e-9}
     frozen = {name for name, each in net.named_parameters() if not each.requires_grad}
     assert frozen == {"alignment.picture.filters.weight", "alignment.picture.filters.bias"}
     assert frozen <= idle
     assert all(net.get_parameter(name).grad is None for name in frozen)
-    unreachable = {
-        name for name, _ in net.named_parameters() if name.startswith(WITHOUT_EFFECT) or name.endswith("key.bias")
-    }
+    unreachable = {name for name in idle if name.startswith(without_effect + UNSEEN) or name.endswith("key.bias")}
     assert idle - frozen <= unreachable
-    net.zero_grad()
+
+
+def test_half_precision_gives_nearly_the_same_loss(net: Sgmn) -> None:
+    given = batch()
+    with torch.no_grad():
+        exact = net.loss(given)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half = net.loss(given)
+    for name, value in exact.items():
+        torch.testing.assert_close(half[name].float(), value, rtol=0.1, atol=0.1)
 
 
 def test_interaction_and_fusion_change_nothing_that_is_in_use(net: Sgmn) -> None:
@@ -235,8 +248,9 @@ def test_interaction_and_fusion_change_nothing_that_is_in_use(net: Sgmn) -> None
     assert all(torch.equal(one, two) for one, two in zip(before, answers(in_use), strict=True))
 
 
-def test_a_batch_that_is_split_and_gathered_is_the_whole_batch(net: Sgmn) -> None:
-    given = batch((0, 1, 1, 2))
+@pytest.mark.parametrize("image_rows", ["stacked", "places"])
+def test_a_batch_that_is_split_and_gathered_is_the_whole_batch(image_rows: str) -> None:
+    net, given = build(replace(SMALL, image_rows=image_rows)), batch((0, 1, 1, 2))
     halves = [
         SgmnBatch(
             given.frames[part],
@@ -251,7 +265,8 @@ def test_a_batch_that_is_split_and_gathered_is_the_whole_batch(net: Sgmn) -> Non
     with torch.no_grad():
         whole = net.loss(given)
         second = net.encode(halves[1])
-        others = iter([second.videos, second.mask, second.images, second.speech, second.titles, second.products])
+        held = (getattr(second, each.name) for each in fields(second))
+        others = iter([rows for rows in held if rows is not None])
         together = net(halves[0], lambda rows: torch.cat([rows, next(others)]))
     for name, value in whole.items():
         torch.testing.assert_close(together[name], value)

@@ -101,7 +101,16 @@ class Alignment(nn.Module):
 
     def encode_pictures(self, pictures: Tensor) -> Tensor:
         """Return I_visual, unit (N, D) (eq. 1). pictures: uint8 (N, S, S, 3), or the trunk's maps of them."""
-        return F.normalize(self._see(pictures).float(), dim=-1)
+        return F.normalize(self._see(pictures)[0].float(), dim=-1)
+
+    def encode_places(self, pictures: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Return I_visual, unit (N, D), and so many places of each picture, unit (N, count, D): I_hid of eq. 1.
+
+        Where the encoder tells more places apart, neighbours, row by row, are averaged.
+        """
+        vectors, places = self._see(pictures)
+        joined = F.adaptive_avg_pool1d(places.float().transpose(1, 2), count).transpose(1, 2)
+        return F.normalize(vectors.float(), dim=-1), F.normalize(joined, dim=-1)
 
     def encode_clips(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return V_visual, unit rows (N, L, D) (eq. 2 and 3), and its mean over the frames, unit (N, D).
@@ -109,7 +118,7 @@ class Alignment(nn.Module):
         frames: uint8 (N, L, S, S, 3), or the trunk's maps of them (N, L, ...). mask: bool (N, L), which frames are
         there, all where it is None. The row of a frame that is not there is zero, and so is a clip without frames.
         """
-        seen = F.normalize(self._see(frames.flatten(0, 1)).float(), dim=-1).unflatten(0, frames.shape[:2])
+        seen = F.normalize(self._see(frames.flatten(0, 1))[0].float(), dim=-1).unflatten(0, frames.shape[:2])
         return self.join(seen, mask)
 
     def join(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -132,9 +141,9 @@ class Alignment(nn.Module):
         said = torch.tensor([bool(text.strip()) for text in texts], device=device)
         return self.text_filter(vectors) * said[:, None]
 
-    def _see(self, pictures: Tensor) -> Tensor:
+    def _see(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
         maps = pictures if pictures.is_floating_point() else self.picture.trunk(self.picture.prepare(pictures))
-        return self.picture.upper(maps)[0]
+        return self.picture.upper(maps)
 
 
 def pool(rows: Tensor) -> Tensor:

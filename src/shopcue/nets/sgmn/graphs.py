@@ -2,9 +2,10 @@
 
 Training only: pairs are looked at together, and the last layer of relevance even mixes the pairs of a batch.
 
-All L rows of S_I are one picture, so some of the graphs say little by construction, which is the paper's and not ours:
-each column of H_V2I is the same, H_I2I is constant, and what a frame takes from L equal rows is the same whichever it
-prefers. What is left to learn is which frames a picture should look at, and which frames belong together.
+As printed, all L rows of S_I are one picture, stacked, and some of the graphs say little by construction: each column
+of H_V2I is the same, H_I2I is constant, and what a frame takes from L equal rows is the same whichever it prefers. What
+is left to learn is which frames a picture should look at, and which frames belong together. So the rows may also be L
+places of the picture, its I_hid, which the paper computes and never uses: then every graph has something to tell.
 """
 
 from __future__ import annotations
@@ -129,12 +130,16 @@ class Interaction(nn.Module):
         self.v2i = Relevance(frames) if cross else None
 
     def forward(self, videos: Tensor, images: Tensor, mask: Tensor | None = None) -> Interacted:
-        """Return what clip n and picture n make of each other. unit (N, L, D), unit (N, D), bool (N, L)."""
+        """Return what clip n and picture n make of each other.
+
+        videos: unit (N, L, D). images: unit (N, D), which is stacked, or the places of each picture, unit (N, L, D).
+        mask: bool (N, L), the frames that are there.
+        """
         if videos.shape[1] != self.frames:
             raise ValueError(
                 f"clips have {videos.shape[1]} frames, expected {self.frames} as the graphs were built for"
             )
-        stacked = images[:, None].expand_as(videos)
+        stacked = images if images.ndim == 3 else images[:, None].expand_as(videos)
         everyone = torch.ones(videos.shape[:2], dtype=torch.bool, device=videos.device)
         there = everyone if mask is None else mask
         similarity = videos @ stacked.transpose(1, 2)  # eq. 6

@@ -15,6 +15,7 @@ from shopcue.nets.sgmn.graphs import Interaction
 from shopcue.nets.sgmn.losses import triplet
 
 Gather = Callable[[Tensor], Tensor]
+IMAGE_ROWS = ("stacked", "places")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,8 @@ class SgmnConfig:
     encoder, text_encoder: names of `ENCODERS`; '' reads with the same name that sees. weights, text_weights, download,
     side_px, dim, frozen: as in `EncoderSettings`. text_dim: length of a text vector, 0 as long as the text encoder's.
     frames: L. heads: of every attention. te, tmc, gci, smf: the components of table 7; i2i, v2v, cross: the graphs of
-    table 6. margin: of the triplets; hardest: whether of the hardest negative. text_weight: lambda of eq. 5 and 23;
+    table 6. image_rows: what the L rows of S_I in eq. 6 are: 'stacked', as printed, or 'places' of the picture (see
+    `graphs`). margin: of the triplets; hardest: whether of the hardest negative. text_weight: lambda of eq. 5 and 23;
     fusion_weight: alpha of eq. 17, for which the paper gives no value. connected: K of eq. 8, 0 for L / 2; hard: K of
     eq. 17. beta1, beta2: of eq. 22.
     """
@@ -47,6 +49,7 @@ class SgmnConfig:
     i2i: bool = True
     v2v: bool = True
     cross: bool = True
+    image_rows: str = "stacked"
     margin: float = 0.2
     hardest: bool = True
     text_weight: float = 0.5
@@ -60,6 +63,8 @@ class SgmnConfig:
         for name in (self.encoder, self.reads_with):
             if name not in ENCODERS:
                 raise SettingsError(f"the encoder is {name!r}, expected one of {', '.join(ENCODERS)}")
+        if self.image_rows not in IMAGE_ROWS:
+            raise SettingsError(f"image_rows is {self.image_rows!r}, expected one of {', '.join(IMAGE_ROWS)}")
         least = {"frames": 1, "heads": 1, "dim": 1, "hard": 2, "text_dim": 0, "connected": 0, "frozen": 0}
         for field in (*least, "margin", "text_weight", "fusion_weight", "beta1", "beta2"):
             value = getattr(self, field)
@@ -94,7 +99,7 @@ class Encoded:
     """What GRA makes of a batch: all that the losses see.
 
     videos: unit (N, L, D). mask: bool (N, L). images: unit (N, D). speech, titles: unit or zero (N, Dt'), or None
-    without text. products: int64 (N,).
+    without text. products: int64 (N,). places: unit (N, L, D), or None where GCI stacks the images.
     """
 
     videos: Tensor
@@ -103,6 +108,7 @@ class Encoded:
     speech: Tensor | None
     titles: Tensor | None
     products: Tensor
+    places: Tensor | None = None
 
     def gathered(self, gather: Gather) -> Encoded:
         """Return the rows of all processes: `gather` is applied to each tensor."""
@@ -171,7 +177,12 @@ class Sgmn(nn.Module):
         if self.config.te:
             speech, titles = self.encode_texts([*batch.speech, *batch.titles]).chunk(2)
         videos, _ = self.encode_clips(batch.frames, batch.frame_mask)
-        return Encoded(videos, batch.frame_mask, self.encode_pictures(batch.pictures), speech, titles, batch.products)
+        places = None
+        if self.interaction is not None and self.config.image_rows == "places":
+            images, places = self.alignment.encode_places(batch.pictures, self.config.frames)
+        else:
+            images = self.encode_pictures(batch.pictures)
+        return Encoded(videos, batch.frame_mask, images, speech, titles, batch.products, places)
 
     def forward(self, batch: SgmnBatch, gather: Gather | None = None) -> dict[str, Tensor]:
         """Return the loss as `loss` does; `gather` brings the rows of all processes together first."""
@@ -222,7 +233,8 @@ class Sgmn(nn.Module):
 
     def _graph_loss(self, interaction: Interaction, encoded: Encoded) -> Tensor:
         """Eq. 15 and 16."""
-        met = interaction(encoded.videos, encoded.images, encoded.mask)
+        rows = encoded.images if encoded.places is None else encoded.places
+        met = interaction(encoded.videos, rows, encoded.mask)
         videos, images = pool(met.videos), pool(met.images)
         return (
             self._triplet(videos, images, encoded)
