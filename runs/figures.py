@@ -248,8 +248,9 @@ def soak() -> Iterator[str]:
     yield (
         f"{r['streams']} streams of {r['hours_of_each']:.1f} hours each, faster than life (`benchmarks/soak.py`): "
         f"memory {r['memory_mb_warm']:.0f} MB warm, {r['memory_mb_end']:.0f} MB in the end "
-        f"({r['memory_growth']:+.1%}); at most {r['longest_queue']} frames waited, {r['dropped']} were dropped; the last "
-        f"round of each film begins its {r['focuses_compared']} focuses within {r['focus_drift_ms']:.0f} ms of the second."
+        f"({r['memory_growth']:+.1%}); at most {r['longest_queue']} frames waited, {r['dropped']} were dropped; "
+        f"the last round of each film begins its {r['focuses_compared']} focuses within {r['focus_drift_ms']:.0f} ms "
+        "of the second."
     )
     yield ""
 
