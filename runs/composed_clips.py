@@ -3,15 +3,16 @@
     python -m runs.composed_clips DATA OUT [--seed 0] [--split product] [--train 3000] [--test 600] [--workers 2]
                                            [--sheet FILE.jpg]
 
-DATA holds grocery/ and clothing/, and maybe video/. OUT is a new folder, read by `shopcue.data.composed_clips`. The split
-is by product: no product of a test clip, none of its photos, nor anything that appears beside it, is in a training clip.
---sheet draws some clips of each split with the box of the product that is meant, its shop picture and what is said.
+DATA holds grocery/ and clothing/, and maybe video/. OUT is a new folder, read by `shopcue.data.composed_clips`. The
+split is by product: no product of a test clip, none of its photos, nor anything that appears beside it, is in a
+training clip. --sheet draws some clips of each split: shop picture, frames with the box of what is meant, and words.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -19,10 +20,13 @@ import cv2
 import numpy as np
 
 from shopcue.data.clip_pairs import ClipPair, FrameRef
+from shopcue.data.composed.articles import read_articles
 from shopcue.data.composed.clip_sets import ClipFormat, write_clip_set
+from shopcue.data.composed.grounds import read_small
 from shopcue.data.composed.lives import ClipSetPlan
 from shopcue.data.composed_clips import read_composed_pairs
-from shopcue.progress import Progress
+from shopcue.models.image import fit_square
+from shopcue.progress import ProgressLines
 from shopcue.records import Image
 
 TILE_PX, TILES = 192, 5
@@ -56,15 +60,11 @@ def row_of(pair: ClipPair) -> Image:
 
 def tile(frame: FrameRef) -> Image:
     """Return a frame on a square, its box drawn in."""
-    picture = cv2.imread(str(frame.path))
+    picture = read_small(frame.path, 4 * TILE_PX)
     if frame.box is not None:
         x0, y0, x1, y1 = (round(side) for side in frame.box)
         cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), (80, 255, 80), 1)
-    scale = TILE_PX / max(picture.shape[:2])
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    square = np.zeros((TILE_PX, TILE_PX, 3), np.uint8)
-    square[: small.shape[0], : small.shape[1]] = small
-    return square
+    return fit_square(picture, TILE_PX)
 
 
 def main() -> None:
@@ -84,24 +84,27 @@ def main() -> None:
     arguments = parser.parse_args()
     plan = ClipSetPlan(arguments.train, arguments.test, gallery=arguments.gallery, seed=arguments.seed)
     form = ClipFormat(arguments.frames, arguments.side)
-    begun = first = time.monotonic()
-
-    def progress(done: int, whole: int) -> None:
-        nonlocal first
-        print(f"{done} of {whole} clips, {time.monotonic() - begun:.0f} s", flush=True)
-
-    head = write_clip_set(
-        arguments.data,
-        arguments.out,
-        plan,
-        form,
-        garments=arguments.garments,
-        workers=arguments.workers,
-        progress=progress,
-    )
+    begun = time.monotonic()
+    with ProgressLines() as lines:
+        articles = read_articles(
+            arguments.data, arguments.garments, arguments.workers, lambda done, whole: lines.update("cut", done, whole)
+        )
+        cut_s = time.monotonic() - begun
+        head = write_clip_set(
+            articles,
+            arguments.data,
+            arguments.out,
+            plan,
+            form,
+            workers=arguments.workers,
+            progress=lambda done, whole: lines.update("compose", done, whole),
+        )
+    composed_s = time.monotonic() - begun - cut_s
+    rate = (arguments.train + arguments.test) / composed_s
+    print(f"{len(articles)} articles cut out in {cut_s:.0f} s, {rate:.1f} clips a second", file=sys.stderr)
     print(json.dumps(head, indent=2))
     if arguments.sheet is not None:
-        cv2.imwrite(str(arguments.sheet), sheet_of(arguments.out, 12))
+        cv2.imwrite(str(arguments.sheet), cv2.cvtColor(sheet_of(arguments.out, 12), cv2.COLOR_RGB2BGR))
 
 
 if __name__ == "__main__":

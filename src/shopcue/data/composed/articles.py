@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,11 +72,17 @@ class Article:
         return picture, np.asarray(mask, np.uint8)
 
 
-def read_articles(data: Path, garments: int | None = None, workers: int = 1) -> list[Article]:
+def read_articles(
+    data: Path,
+    garments: int | None = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] = lambda done, whole: None,
+) -> list[Article]:
     """Return the articles of clothing/ and grocery/ below `data`, in an order that does not depend on `workers`.
 
-    garments: at most so many of each class, all where None. A garment that cannot be cut out is left out, and so is a
-    second garment with the very same photo. Raises MediaError where a data set is missing.
+    garments: at most so many of each class, all where None. progress: told how many are done, and of how many. A
+    garment that cannot be cut out is left out, and so is a second one with the very same photo. Raises MediaError where
+    a data set is missing.
     """
     jobs: list[Callable[[], Article | None]] = []
     photos: dict[int, list[Path]] = {}
@@ -86,12 +93,13 @@ def read_articles(data: Path, garments: int | None = None, workers: int = 1) -> 
         for grocery in read_classes(data / "grocery")
     ]
     jobs += [_GarmentJob(garment) for garment in _different(data / "clothing", garments)]
-    if workers == 1:
-        found = [_run(job) for job in jobs]
-    else:
-        with ProcessPoolExecutor(workers) as pool:
-            found = list(pool.map(_run, jobs, chunksize=4))
-    return [article for article in found if article is not None]
+    found: list[Article] = []
+    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+        results = pool.map(_run, jobs, chunksize=4) if pool is not None else map(_run, jobs)
+        for number, article in enumerate(results, 1):
+            progress(number, len(jobs))
+            found += [article] if article is not None else []
+    return found
 
 
 def colours_of(picture: Image, mask: Image) -> tuple[tuple[str, str], ...]:

@@ -27,7 +27,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from shopcue.data.composed.articles import CARTON, PRODUCE, Article, read_articles
+from shopcue.data.composed.articles import CARTON, PRODUCE, Article
 from shopcue.data.composed.clip_scripts import Ware
 from shopcue.data.composed.clips import ComposedClip, Places, compose_clip, furnish, read_ware
 from shopcue.data.composed.grounds import GROUND_PX, Ground, drawn_ground, emptied, frames, read_small, unmarked
@@ -40,7 +40,7 @@ from shopcue.records import Image
 SCHEMA = "shopcue.composed-clips/1"
 HEAD, IMAGES, LIVES = "composed-clips.json", "images.jsonl", "lives.jsonl"
 
-_QUALITY = 88
+_QUALITY = 84
 _ROOMS, _STUDIOS, _PILES = 120, 24, 4
 _OF_LIVE = 12  # rooms, and markets
 _SENTENCE_S, _MOST_SENTENCES = 7.0, 6
@@ -70,25 +70,24 @@ class _Written:
 
 
 def write_clip_set(
+    articles: Sequence[Article],
     data: Path,
     out: Path,
     plan: ClipSetPlan,
     form: ClipFormat,
     *,
-    garments: int | None = None,
     workers: int = 1,
     progress: Callable[[int, int], None] = lambda done, whole: None,
 ) -> Row:
-    """Compose a set of clips out of grocery/, clothing/ and, if there, video/ below `data`; return its head.
+    """Compose a set of clips in which articles are shown; return its head.
 
-    garments: at most so many of each class are read, all where None. progress: told how many clips are done, and of how
-    many. The folder appears when all of it is written; what it holds depends on data, plan and form, not on `workers`.
-    Raises OutputError where `out` is there already or cannot be written, MediaError where a data set is missing, and
-    SettingsError where it is too small.
+    articles: of `read_articles`. data: holds video/, maybe, whose frames are rooms. progress: told how many clips are
+    done, and of how many. The folder appears when all of it is written; what it holds depends on articles, videos, plan
+    and form, not on `workers`. Raises OutputError where `out` is there already or cannot be written, MediaError where a
+    photo cannot be read, and SettingsError where there are too few articles.
     """
     if out.exists():
         raise OutputError(f"{out} is there already; expected a new folder: remove it, or name another")
-    articles = read_articles(data, garments, workers)
     lives = plan_lives(articles, plan)
     jobs = [*_staged(data, lives, "train"), *_staged(data, lives, "test")]
     try:
@@ -98,7 +97,7 @@ def write_clip_set(
         raise OutputError(f"cannot write beside {out}: {error.strerror}; name a folder that can be written") from error
     try:
         rows = list(_written(jobs, partial(_write_live, draft, form), workers, progress))
-        head = _write_tables(draft, rows, {"plan": asdict(plan), **asdict(form), "garments": garments})
+        head = _write_tables(draft, rows, {"plan": asdict(plan), **asdict(form)})
         draft.chmod(0o755)
         draft.rename(out)
     except OSError as error:

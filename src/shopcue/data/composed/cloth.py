@@ -60,7 +60,7 @@ class Cloth:
         steep = np.gradient(field[..., 0], axis=1) + 0.5 * np.gradient(field[..., 1], axis=0)
         low, high = float(steep.min()), float(steep.max())
         light = 1 - self.shade * (steep - low) / max(high - low, 1e-6)
-        wide = np.minimum(cv2.resize(np.asarray(light, np.float32), size, interpolation=cv2.INTER_CUBIC), 1)
+        wide = cv2.resize(np.asarray(light, np.float32), size, interpolation=cv2.INTER_LINEAR)
         return np.asarray(cv2.merge([wide, wide, wide, np.ones_like(wide)]), np.float32)
 
 
