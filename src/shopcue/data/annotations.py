@@ -11,6 +11,7 @@ from shopcue.errors import MediaError
 
 _MOST_BYTES = 1 << 30  # of a JSON file; the largest real one, of LPR4M's boxes, has some ten million
 _LONGEST_LINE = 1 << 20
+_LONGEST_PATH, _LONGEST_NAME = 1000, 200  # bytes
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
@@ -51,11 +52,15 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def path_inside(root: Path, name: str) -> Path:
-    """Return where a file lies that annotations name; raises ValueError for a name that leaves root's folder."""
-    parts = PurePosixPath(name)
-    if not parts.parts or parts.is_absolute() or ".." in parts.parts or not name.isprintable() or "\\" in name:
-        raise ValueError(f"{name[:80]!r} is no path inside the data set's folder")
-    return root / parts
+    """Return where a file lies that annotations name; raises ValueError for a name that leaves root."""
+    path = PurePosixPath(name)
+    proper = name.isprintable() and "\\" not in name and len(name.encode()) <= _LONGEST_PATH
+    # A name that is too long would not be missing, but an error of the system.
+    if not (proper and path.parts and max(len(part.encode()) for part in path.parts) <= _LONGEST_NAME):
+        raise ValueError(f"{name[:80]!r} is no path")
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name[:80]!r} leaves the data set's folder")
+    return root / path
 
 
 def one_line(text: str) -> str:

@@ -55,6 +55,7 @@ from shopcue.data.lpr4m_rows import (
     boxes_of,
     clip_of_frame,
     frame_path,
+    is_id,
     product_of_image,
     read_clip_id,
     read_image_id,
@@ -209,11 +210,10 @@ def _shop_images(
 
 def _shop_picture(root: Path, live_id: str, image_id: str) -> Path | None:
     names = (f"{image_id}.jpg", f"{image_id}-0.jpg")
-    # What a gallery calls a live is no path until it is known to be none that leads elsewhere.
-    folders = (
-        (root / "gallery" / live_id, root / "gallery") if live_id.replace("-", "").isalnum() else (root / "gallery",)
+    folders = [root / "gallery" / live_id] if is_id(live_id) else []
+    return next(
+        (path for folder in [*folders, root / "gallery"] for name in names if (path := folder / name).is_file()), None
     )
-    return next((path for folder in folders for name in names if (path := folder / name).is_file()), None)
 
 
 # ---- clips ---------------------------------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ SUBSETS = ("scale", "duration", "products")
 FULL_COLUMNS, SAMPLED_COLUMNS = 11, 10
 LONGEST_LABEL = 40
 
-_ID = re.compile(r"[0-9A-Za-z_]{1,64}(?:-[0-9A-Za-z_]{1,64}){0,9}")
+_ID = re.compile(r"(?=.{1,200}\Z)[0-9A-Za-z_]+(?:-[0-9A-Za-z_]+){0,9}")  # short enough for the name of a file
 _CLIP = re.compile(r"(?P<live>.+)-(?P<start>[0-9]{1,16})-(?P<end>[0-9]{1,16})")
 _NUMBER = re.compile(r"[0-9]{1,9}")
 _STRING = r"""(?:'[^'"\\\x00-\x1f\x7f]*'|"[^'"\\\x00-\x1f\x7f]*")"""
@@ -56,9 +56,14 @@ class ClipName:
         return (self.end_ms - self.start_ms) / 1000
 
 
+def is_id(text: str) -> bool:
+    """Whether a text has the form that all ids have, which can do no harm in a path."""
+    return _ID.fullmatch(text) is not None
+
+
 def read_clip_id(clip_id: str) -> ClipName:
     """Return what a clip's id says, read from the right; raises ValueError for what is none."""
-    found = _CLIP.fullmatch(clip_id) if _ID.fullmatch(clip_id) else None
+    found = _CLIP.fullmatch(clip_id) if is_id(clip_id) else None
     if found is None or int(found["start"]) >= int(found["end"]):
         raise ValueError(f"{clip_id[:120]!r} is no clip; expected <live_id>-<start_ms>-<end_ms>")
     return ClipName(found["live"], int(found["start"]), int(found["end"]))
@@ -75,7 +80,7 @@ def clip_of_frame(frame_id: str) -> str:
 
 def read_image_id(text: str) -> str:
     """Return the id of a shop image, without the number 0 of a main image; raises ValueError for what is none."""
-    if not _ID.fullmatch(text):
+    if not is_id(text):
         raise ValueError(f"{text[:120]!r} is no shop image; expected a uuid, or a uuid and a number")
     return product_of_image(text) if re.search("-0+$", text) else text
 

@@ -26,7 +26,6 @@ Frames are taken at even steps, from the first on, out of one a second.
 from __future__ import annotations
 
 import json
-import random
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -199,7 +198,7 @@ def read_movingfashion_pairs(
     Raises MediaError where nothing is left.
     """
     products = read_movingfashion(root, "train", skipped)
-    groups = _groups(products)
+    groups = joined_products(products)
     _report_missing(root, products, skipped)
     pairs = [
         (product, video, groups[product.product_id])
@@ -213,7 +212,7 @@ def read_movingfashion_pairs(
     return FashionPairs(root, pairs, frames, times_of)
 
 
-def _groups(products: Sequence[FashionProduct]) -> dict[str, str]:
+def joined_products(products: Sequence[FashionProduct]) -> dict[str, str]:
     """Return for each product the first of those that it shares videos or pictures with, by whatever many steps."""
     media: dict[str, int] = {}
     edges = [
@@ -275,8 +274,8 @@ def read_movingfashion_bench(
         found = set(_those_there(root, images) if detected is None else detected)
         answering = tuple(name for name in images if name in found)
         asking = [each for each in every if each.image in found]
-        drawn = random.Random(seed).sample(asking, min(products or len(asking), len(asking)))
-        queries = {video.video: queries[video.video] for each in drawn for video in each.videos}
+        drawn = np.random.default_rng(seed).permutation(len(asking))[: products or None]
+        queries = {video.video: queries[video.video] for number in drawn for video in asking[number].videos}
     clips = tuple(_clip(root, name, query, frames, times_of, skipped) for name, query in queries.items())
     return ClipBench(f"movingfashion, {protocol}", clips, {name: images[name] for name in answering}, {"": answering})
 
