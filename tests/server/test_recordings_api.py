@@ -234,6 +234,9 @@ def test_where_nothing_is_kept_the_reason_is_said(viewer: TestClient, parts: Ser
     other = add_stream(parts, recorded=False)
     assert "recording=true" in error(viewer, f"/api/videos/{other}/recording")
     upload = add_matched(parts)
+    with parts.database.write() as session:
+        played = videos.add_video(session, SHOP, "stream", "Again", f"recording:{upload}").video_id
+    assert f"plays the recording {upload}" in error(viewer, f"/api/videos/{played}/recording/live.m3u8")
     assert f"/api/videos/{upload}/media" in error(viewer, f"/api/videos/{upload}/recording/live.m3u8")
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from shopcue.database.tables import Video
 from shopcue.errors import MediaError, Missing
+from shopcue.server.addresses import RECORDING
 from shopcue.server.recent import Recent
 from shopcue.server.schemas import StreamRecording
 from shopcue.server.settings import ServerSettings
@@ -148,6 +149,8 @@ def _why_none(settings: ServerSettings, video: Video) -> str:
     name = f"the stream {video.video_id}"
     if video.kind != "stream":
         return f"the video {video.video_id} is no stream; its file is at /api/videos/{video.video_id}/media"
+    if video.source.startswith(RECORDING):
+        return f"{name} is not recorded: it plays the recording {video.source.removeprefix(RECORDING)}, which is here"
     if not video.recorded:
         return f"{name} is not recorded; add it with recording=true to keep what it shows"
     if not settings.records:
