@@ -18,6 +18,7 @@ const BEHIND_S = 150; // the trace of a stream is written so long after it
 const STEP_S = 0.5; // to the next moment where none is known
 const NARROW_PX = 700; // below it the timeline begins with its shortest length
 const UNTRACED = "There is no trace of this stretch. A trace is kept when a video is matched; match it again in the studio to see it here.";
+const UNTRACED_STREAM = "There is no trace of this stretch. That of a running stream is written a minute and a half behind it.";
 const SILENT = { utterances: [], comments: [] };
 
 /** The time in steps of the moments that were looked at: what the panels show changes only with these. */
@@ -144,12 +145,13 @@ export function Lab({ video }) {
   const [box, setBox] = useState(null);
   const [span_s, setSpan] = useState(innerWidth < NARROW_PX ? SPANS_S[0] : SPANS_S[1]);
   const [help, setHelp] = useState(false);
+  const [recorded, setRecorded] = useState(null);
   const page = pageAt(time_s, span_s);
   useEffect(() => { minutes.want(page.start_s, page.end_s); }, [minutes, page.start_s, page.end_s]);
 
   const found = minutes.between(page.start_s, page.end_s);
   const size = minutes.size ?? { width: video.width || 16, height: video.height || 9 };
-  const duration_s = video.duration_s ?? Math.max(page.end_s, 60);
+  const duration_s = Math.max(video.duration_s ?? Math.max(page.end_s, 60), recorded?.end_s ?? 0);
   const near = hovered ?? chosen;
   const acts = actsOf({ media, steps, minutes, chosen, setChosen, duration_s, setOptions, span_s, setSpan, setHelp });
   useKeys(acts, help);
@@ -170,7 +172,7 @@ export function Lab({ video }) {
     <${Top} video=${video} onHelp=${acts.help} />
     <main class="lab">
       <section class="viewer" aria-label="Video">
-        <${Stage} video=${video} media=${media} minutes=${minutes} size=${size} view=${{ options, near, box }} onHover=${setHovered} onChoose=${choose} />
+        <${Stage} video=${video} media=${media} minutes=${minutes} size=${size} view=${{ options, near, box }} hole=${recorded?.hole} onRecording=${setRecorded} onHover=${setHovered} onChoose=${choose} />
         <${Transport} media=${media} duration_s=${duration_s} acts=${acts} />
         <${Filters} options=${options} counts=${countsOf(moment?.things ?? [], options.all)} onOptions=${setOptions} />
       </section>
@@ -182,7 +184,7 @@ export function Lab({ video }) {
           <${Things} things=${things} near=${near} onHover=${setHovered} onChoose=${choose} /></section>
       </aside>
       ${found.error && html`<${Failure} error=${found.error} retry=${() => { minutes.retry(); minutes.want(page.start_s, page.end_s); }} />`}
-      ${untraced && html`<p class="notice" role="status">${UNTRACED}</p>`}
+      ${untraced && html`<p class="notice" role="status">${video.kind === "stream" ? UNTRACED_STREAM : UNTRACED}</p>`}
       <${Timeline} media=${media} page=${page} span_s=${span_s} onSpan=${setSpan} found=${found} focuses=${focuses} options=${options}
         near=${near} onHover=${setHovered} onChoose=${choose} />
       <${Picks} video=${video} picks=${picks} chosen=${chosen} setChosen=${setChosen} near=${near} onHover=${setHovered} onSee=${see} />

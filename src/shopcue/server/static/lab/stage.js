@@ -2,6 +2,8 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { path, query } from "../js/api.js";
 import { clock } from "../js/format.js";
+import { HoleNote } from "../js/hole-note.js";
+import { isOn, Recording, recordingOf } from "../js/recording.js";
 import { Tool, useSettled } from "../js/ui.js";
 import { CLASSES } from "./colours.js";
 import { draw, thingUnder, visible } from "./drawing.js";
@@ -51,16 +53,23 @@ function Overlay({ media, minutes, size, view, onHover, onChoose }) {
     onPointerLeave=${() => onHover(null)} onClick=${(event) => onChoose(under(event)?.tracklet_id ?? null)}></canvas>`;
 }
 
-/** The video (or its single frames; of a stream nothing is kept) with the canvas over it. view: see `sceneAt`. */
-export function Stage({ video, media, minutes, size, view, onHover, onChoose }) {
+/** The video (or its single frames) with the canvas over it. view: see `sceneAt`; onRecording: told what is kept of a stream. */
+export function Stage({ video, media, minutes, size, view, hole, onRecording, onHover, onChoose }) {
   const element = useRef(null);
   const [broken, setBroken] = useState(false);
-  const source = video.kind === "recording" ? video.media : null;
+  const recorded = recordingOf(video);
+  const source = recorded || (video.kind === "recording" ? video.media : null);
   useEffect(() => {
     if (!source || broken) return undefined;
-    const release = media.attach(element.current);
-    element.current.src = source;
-    return release;
+    const hear = () => {
+      onRecording(recording.state);
+      if (recording.state.failed === "unplayable") setBroken(true);
+      media.tell();
+    };
+    const recording = recorded ? new Recording(element.current, source, { on: isOn(video), onChange: hear }) : null;
+    const release = media.attach(element.current, recording);
+    if (!recording) element.current.src = source;
+    return () => { release(); recording?.close(); };
   }, [source, broken]);
   return html`<div class="picture" style=${{ aspectRatio: `${size.width} / ${size.height}`, "--ratio": size.width / size.height }}>
     ${source && !broken
@@ -68,6 +77,7 @@ export function Stage({ video, media, minutes, size, view, onHover, onChoose }) 
           onError=${() => { setBroken(true); media.tell(); }}></video>`
       : source && html`<${StillFrame} video=${video} media=${media} />`}
     <${Overlay} media=${media} minutes=${minutes} size=${size} view=${view} onHover=${onHover} onChoose=${onChoose} />
+    <${HoleNote} hole=${hole} />
   </div>`;
 }
 

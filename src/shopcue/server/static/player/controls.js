@@ -15,9 +15,10 @@ function Tool({ icon, name, children, ...rest }) {
  * The bar: where the video is, what has a product, and a place to drag.
  *
  * range: [start_s, end_s] of what can be played, in the time of the video; where it is live, one reads how far back.
+ * holes: the stretches in it that were not recorded.
  * ticker: { time(), listen(act) -> stop }: the time is drawn past the components, for it changes with every frame.
  */
-export function Scrub({ range, live, ticker, focuses, products, words, onSeek }) {
+export function Scrub({ range, holes, live, ticker, focuses, products, words, onSeek }) {
   const bar = useRef(null);
   const [over, setOver] = useState(null);
   const dragging = useRef(false);
@@ -51,7 +52,8 @@ export function Scrub({ range, live, ticker, focuses, products, words, onSeek })
     if (dragging.current) onSeek(time_s);
     setOver(time_s);
   };
-  const title = over === null ? "" : products.get(onScreen(focuses, over)[0]?.product_id)?.title;
+  const missing = over !== null && holes.some(([from_s, to_s]) => over >= from_s && over < to_s);
+  const title = over === null ? "" : missing ? words.unrecorded : products.get(onScreen(focuses, over)[0]?.product_id)?.title;
   return html`<div class="scrub" part="scrub" ref=${bar} role="slider" tabindex="0" aria-label=${words.seek} aria-valuemin="0" aria-valuemax=${Math.round(length_s)}
       onPointerDown=${down} onPointerMove=${move} onPointerUp=${() => { dragging.current = false; }} onPointerCancel=${() => { dragging.current = false; }}
       onPointerLeave=${() => setOver(null)}>
@@ -59,6 +61,7 @@ export function Scrub({ range, live, ticker, focuses, products, words, onSeek })
       ${focuses.slice(0, MOST_MARKS).filter((focus) => focus.end_s > start_s && focus.start_s < end_s).map((focus) => html`
         <i class="mark" part="mark" key=${focus.focus_id} style=${{ left: `${100 * share(focus.start_s)}%`, width: `${100 * (share(focus.end_s) - share(focus.start_s))}%` }}></i>`)}
       <i class="done"></i>
+      ${holes.map(([from_s, to_s]) => html`<i class="hole" key=${from_s} style=${{ left: `${100 * share(from_s)}%`, width: `${100 * (share(to_s) - share(from_s))}%` }}></i>`)}
     </div>
     <i class="knob"></i>
     ${over !== null && html`<output class="tip" aria-hidden="true" style=${{ left: `${100 * share(over)}%` }}>

@@ -5,8 +5,10 @@
  * here, once, so that whoever draws may use them.
  */
 import { host, webAddress } from "../js/format.js";
+import { isRecording } from "../js/recording.js";
 
 const STREAM_STATES = ["stopped", "starting", "live", "reconnecting"];
+export const IDLE_STATES = ["stopped", "failed"]; // of a stream
 
 /**
  * Where a video's page and API are, from `https://host/play/ID` or `https://host/api/public/videos/ID`.
@@ -50,15 +52,18 @@ function readFocus(json) {
 
 const inOrder = (focuses) => [...focuses].sort((a, b) => a.start_s - b.start_s || (a.focus_id < b.focus_id ? -1 : 1));
 
-/** Whether this is a live stream, be it on or off; a recording has media of its own. */
-const isStream = (json) => json.live === true || (!json.media && (Boolean(json.playback_url) || STREAM_STATES.includes(json.state)));
+/** Whether this is a stream, be it on or off; a video that was uploaded has media of its own. */
+const isStream = (json) => json.live === true || isRecording(json.media) || (!json.media && (Boolean(json.playback_url) || STREAM_STATES.includes(json.state)));
+
+/** The show with what follows: live is a stream, but for one that has ended and of which there is a recording. */
+const settled = (show) => ({ ...show, live: show.stream && !(isRecording(show.media) && !show.playback && IDLE_STATES.includes(show.state)) });
 
 /** The document as the player uses it, all addresses absolute and http(s), or "". */
 export function readDocument(json, place) {
   const products = Object.values(json.products ?? {}).map((product) => readProduct(product, place));
   const focuses = (json.focuses ?? []).filter((focus) => focus.status !== "rejected").map(readFocus);
-  return {
-    video_id: text(json.video_id), shop: text(json.shop), title: text(json.title), live: isStream(json), state: text(json.state),
+  return settled({
+    video_id: text(json.video_id), shop: text(json.shop), title: text(json.title), stream: isStream(json), state: text(json.state),
     duration_s: seconds(json.duration_s, NaN), ratio: json.width > 0 && json.height > 0 ? json.width / json.height : NaN,
     media: resolved(json.media, place), playback: resolved(json.playback_url, place), poster: resolved(json.poster, place),
     page: resolved(json.page, place) || place.page,
@@ -66,7 +71,7 @@ export function readDocument(json, place) {
     focuses: inOrder(focuses.filter((focus) => products.some((product) => product.product_id === focus.product_id))),
     related: (json.related ?? []).map((product) => readProduct(product, place)),
     last_event_id: seconds(json.last_event_id, null),
-  };
+  });
 }
 
 /**
@@ -93,8 +98,9 @@ function withFocus(show, data, place) {
 }
 
 function withVideo(show, data, place) {
-  const finished = !show.live && show.state !== "ready" && data.state === "ready";
+  const finished = !show.stream && show.state !== "ready" && data.state === "ready";
   if (finished || ("published" in data && !data.published)) return null;
   const playback = "playback_url" in data ? resolved(data.playback_url, place) : show.playback;
-  return { ...show, playback, state: text(data.state) || show.state, title: text(data.title) || show.title };
+  const media = "media" in data ? resolved(data.media, place) : show.media;
+  return settled({ ...show, playback, media, state: text(data.state) || show.state, title: text(data.title) || show.title });
 }

@@ -1,14 +1,17 @@
 /**
- * Plays a file or an HLS stream in a <video>, and says how that goes.
+ * Plays a file, an HLS stream or a stream's recording in a <video>, and says how that goes.
  *
  * One instance a video element. `state` is a plain object, replaced at every change; `onChange()` is told then, and
- * `onTime()` at every drawn frame while the video runs and whenever its time jumps. Times are seconds of the element.
+ * `onTime()` at every drawn frame while the video runs and whenever its time jumps. Times are seconds of the element,
+ * but where a recording plays of its stream (see js/recording.js).
  */
+import { isRecording, Recording } from "../js/recording.js";
 
 const LIVE_EDGE_S = 12; // nearer to the end of what can be played than this is "live": HLS keeps a few pieces in hand
 const LONGEST_WAIT_MS = 15000;
 const IDLE = Object.freeze({
   playing: false, started: false, waiting: false, ended: false, failed: "", muted: false, volume: 1, at_edge: true, growing: false, start_s: 0, end_s: NaN,
+  spans: [], hole: null,
 });
 
 const isPlaylist = (address) => /\.m3u8$/i.test(new URL(address).pathname);
@@ -21,6 +24,7 @@ export class Playback {
     this.onTime = onTime;
     this.source = null;
     this.hls = null;
+    this.recording = null;
     this.timer = 0;
     this.frame = 0;
     this.tries = 0;
@@ -67,19 +71,29 @@ export class Playback {
     const { start_s, end_s } = this.state;
     const last = Number.isFinite(end_s) ? Math.max(end_s - 0.05, start_s) : Infinity;
     const goal = Math.min(Math.max(time_s, start_s), last);
-    if (this.video.readyState === 0) this.wanted_s = goal;
+    if (this.recording) this.recording.seek(goal);
+    else if (this.video.readyState === 0) this.wanted_s = goal;
     else this.video.currentTime = goal;
     this.onTime();
   }
 
   goLive() {
+    if (this.recording) { this.recording.goLive(); this.play(); return; }
     const edge = this.hls?.liveSyncPosition ?? this.state.end_s - 3;
     if (Number.isFinite(edge)) this.video.currentTime = Math.max(edge, this.state.start_s);
     this.play();
   }
 
+  /** Whether a recording's stream is on: then there will be more of it. */
+  setLive(live) {
+    if (!this.recording) return;
+    this.source = { ...this.source, live };
+    this.recording.on = live;
+  }
+
   /** Where the video is; before it has loaded, where it will begin. */
   get time_s() {
+    if (this.recording) return this.recording.time_s;
     return this.video.readyState === 0 ? this.wanted_s : this.video.currentTime;
   }
 
@@ -97,6 +111,7 @@ export class Playback {
   retry() {
     if (!this.source) return;
     clearTimeout(this.timer);
+    if (this.recording) { this.#change({ failed: "", waiting: true }); this.recording.resume(); return; }
     if (!this.source.live) this.wanted_s = this.video.currentTime || this.wanted_s;
     this.#unload();
     this.#change({ failed: "", waiting: true });
@@ -113,7 +128,7 @@ export class Playback {
     on("canplay seeked", () => this.#change({ waiting: false, ended: this.video.ended }));
     on("volumechange", () => this.#change({ muted: this.video.muted, volume: this.video.volume }));
     on("durationchange progress timeupdate loadedmetadata", () => this.#measure());
-    on("loadedmetadata", () => { if (this.wanted_s > 0) this.video.currentTime = this.wanted_s; });
+    on("loadedmetadata", () => { if (this.wanted_s > 0 && !this.recording) this.video.currentTime = this.wanted_s; });
     on("seeking seeked timeupdate loadedmetadata", () => this.onTime());
     on("error", () => this.#failed());
   }
@@ -137,7 +152,10 @@ export class Playback {
   /** What can be played: the whole file, or of a live stream the stretch that its server still has. */
   #measure() {
     const { video } = this;
-    if (Number.isFinite(video.duration)) {
+    if (this.recording) {
+      const { start_s, end_s, ended, spans, hole } = this.recording.state;
+      if (spans.length) this.#change({ start_s, end_s, spans, hole, growing: !ended, at_edge: this.recording.atEdge });
+    } else if (Number.isFinite(video.duration)) {
       this.#change({ start_s: 0, end_s: video.duration, at_edge: true, growing: false });
     } else if (video.seekable.length) {
       const end_s = video.seekable.end(video.seekable.length - 1);
@@ -146,9 +164,21 @@ export class Playback {
   }
 
   async #load() {
-    const { address } = this.source;
-    if (!isPlaylist(address)) this.video.src = address;
+    const { address, live } = this.source;
+    if (isRecording(new URL(address).pathname)) this.#loadRecording(address, live);
+    else if (!isPlaylist(address)) this.video.src = address;
     else await this.#loadPlaylist(this.source);
+  }
+
+  #loadRecording(address, live) {
+    const hear = () => {
+      const { failed } = this.recording?.state ?? {};
+      if (failed) this.#change({ failed, waiting: false, playing: false });
+      else if (failed === "" && this.state.failed) this.#change({ failed: "" });
+      this.#measure();
+      this.onTime();
+    };
+    this.recording = new Recording(this.video, address, { on: live, start_s: live || !this.wanted_s ? null : this.wanted_s, onChange: hear });
   }
 
   /** With hls.js where the browser allows it, for it tells more; else by the browser itself (phones of one maker). */
@@ -173,7 +203,7 @@ export class Playback {
   }
 
   #failed(kind = this.video.error?.code === MediaError.MEDIA_ERR_NETWORK ? "network" : "unplayable") {
-    if (!this.source || (!this.video.error && !this.hls)) return;
+    if (!this.source || this.recording || (!this.video.error && !this.hls)) return;
     const again = kind === "network" || this.source.live;
     this.#change({ failed: again ? "network" : "unplayable", waiting: false, playing: false });
     if (!again) return;
@@ -193,6 +223,8 @@ export class Playback {
   #release() {
     clearTimeout(this.timer);
     this.source = null;
+    this.recording?.close();
+    this.recording = null;
     if (this.hls || this.video.hasAttribute("src")) this.#unload();
   }
 }

@@ -1,25 +1,34 @@
 /** The whole player: what follows the video, the events and the viewer, and how its parts stand together. */
 import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { holesOf } from "../js/recorded.js";
+import { isRecording } from "../js/recording.js";
 import { Card, Products, Related } from "./cards.js";
+import { IDLE_STATES } from "./document.js";
 import { useFullscreen, useIdle, usePlayback, useSubscription, useWidth } from "./hooks.js";
 import { press } from "./keys.js";
 import { byProduct, neighbour } from "./moments.js";
-import { IDLE_STATES, layoutOf, Position, sourceOf, troubleOf } from "./position.js";
+import { layoutOf, Position, sourceOf, troubleOf } from "./position.js";
 import { Stage } from "./stage.js";
 
 const INSIDE_S = 0.02; // a hair after a focus begins, or rounding shows the frame before it
 const told = (product) => ({ product_id: product.product_id, title: product.title, price: product.price });
 const signature = (card, current) => [card.when, card.focus?.focus_id, ...current.map((focus) => focus.focus_id)].join(" ");
 
-/** Open what is to be played, and begin anew when that changes. */
+/** Open what is to be played, and begin anew when that changes; a recording plays on when its stream begins or ends. */
 function useSource(playback, position, show, options) {
   const source = sourceOf(show);
   const live = show?.live ?? false;
+  const recorded = isRecording(source);
   useEffect(() => {
     if (!playback || !show) return;
-    position.begin(live);
+    position.begin(live, recorded || !live);
     playback.open(source, { live, start_s: options.start_s, autoplay: options.autoplay });
-  }, [playback, source, live, show === null, options.start_s]);
+  }, [playback, source, !recorded && live, show === null, options.start_s]);
+  useEffect(() => {
+    if (!playback || !recorded) return;
+    position.begin(live, true);
+    playback.setLive(live);
+  }, [playback, recorded, live]);
   return source;
 }
 
@@ -128,9 +137,11 @@ export function Player({ place, options, words, emit, bind }) {
   const acts = actsOf({ playback, position, show, again, phase, emit, toggleFull, options, overlay, address, opened, setOpened });
   const list = show && html`<${Products} shown=${shown} products=${show.products} current=${current} words=${words} empty=${note}
     time=${ticker.time} canJump=${acts.reached} onJump=${acts.jump} onBuy=${acts.buy("list")} />`;
+  const range = show && source ? position.range(show, playback) : null;
+  const holes = useMemo(() => (range && state?.spans.length ? holesOf(state.spans, ...range) : []), [state?.spans, range?.[0], range?.[1]]);
   const view = {
     phase, show, state, source, layout, overlay, card, list, full, ticker, address, live: show?.live ?? false, muted: options.muted, count: shown.length,
-    trouble: troubleOf(phase, show, state?.failed, words), range: show && source ? position.range(show, playback) : null,
+    trouble: troubleOf(phase, show, state?.failed, words), range, holes,
     onSize: ({ target }) => setSize(target.videoWidth / target.videoHeight),
   };
   const onKey = useCallback((event) => bind.press(event), []);

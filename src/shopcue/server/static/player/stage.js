@@ -1,5 +1,6 @@
 /** The video and what lies over it. */
 import { html, useEffect, useRef } from "../vendor/htm-preact.js";
+import { useFleeting } from "../js/fleeting.js";
 import { Card } from "./cards.js";
 import { Controls, Scrub, Share } from "./controls.js";
 import { Icon } from "./icons.js";
@@ -24,6 +25,14 @@ function Sheet({ title, words, onClose, children }) {
       <header><h2>${title}</h2><button class="tool" type="button" aria-label=${words.close} onClick=${onClose}><${Icon} name="close" /></button></header>
       ${children}
     </section>`;
+}
+
+const NOTE_MS = 5000;
+
+/** That what the viewer wanted to see is missing. */
+function Missing({ hole, words }) {
+  const told = useFleeting(hole, NOTE_MS);
+  return html`<div class="missing" role="status">${told && html`<p>${words.unrecorded}</p>`}</div>`;
 }
 
 /** What invites to act, or says that one has to wait. */
@@ -61,10 +70,11 @@ export function Stage({ view, video, words, acts, idle, wake, opened, onOpen }) 
         ${live && !trouble && html`<span class="badge" part="badge"><i></i>${words.live}</span>`}<p class="name" dir="auto">${show.title}</p>
       </div>`}
       ${trouble ? html`<${Trouble} trouble=${trouble} words=${words} onRetry=${acts.retry} />` : html`<${Signs} ...${view} acts=${acts} words=${words} />`}
+      ${state && html`<${Missing} hole=${state.hole} words=${words} />`}
       <div class="foot">
         ${overlay && show && html`<${Card} card=${card} products=${show.products} words=${words} onBuy=${acts.buy("card")} />`}
         ${source && !trouble && state && html`<${Controls} ...${view} words=${words} acts=${acts}>
-          ${view.range && html`<${Scrub} range=${view.range} live=${live} ticker=${view.ticker} focuses=${show.focuses} products=${show.products} words=${words} onSeek=${acts.seek} />`}
+          ${view.range && html`<${Scrub} range=${view.range} holes=${view.holes} live=${live} ticker=${view.ticker} focuses=${show.focuses} products=${show.products} words=${words} onSeek=${acts.seek} />`}
         <//>`}
       </div>
       ${opened === "share" && html`<${Share} address=${view.address} time_s=${live ? null : view.ticker.time()} words=${words} onClose=${close} />`}

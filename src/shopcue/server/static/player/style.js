@@ -68,6 +68,8 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 [data-layout="tall"] .big { inset: 0 0 auto; top: calc(min(100cqw / var(--ratio), 100% - 152px) / 2 - 38px); }
 .spinner { position: absolute; inset: 0; margin: auto; width: 42px; height: 42px; border: 3px solid #fff; border-right-color: transparent; border-radius: 50%; }
 .unmute { position: absolute; top: 46px; left: 16px; display: flex; align-items: center; gap: 8px; min-height: 36px; padding: 0 14px 0 10px; border-radius: 99px; background: #0e1013d9; font-size: 13px; font-weight: 600; }
+.missing { position: absolute; top: 46px; right: 16px; max-width: calc(100% - 32px); pointer-events: none; }
+.missing p { margin: 0; padding: 6px 12px; border-radius: 99px; background: #0e1013d9; font-size: 13px; }
 .trouble { position: absolute; inset: 0; display: grid; align-content: center; justify-items: center; gap: 6px; padding: 24px; margin: 0; text-align: center; background: #0e1013c7; color: #fff; font-size: 14px; }
 .trouble .icon { width: 30px; height: 30px; margin-bottom: 4px; }
 .trouble-title { font-size: 16px; font-weight: 650; }
@@ -106,6 +108,7 @@ h2 { font-size: 15px; font-weight: 650; letter-spacing: -.005em; }
 .scrub { --at: 0; position: relative; height: 20px; margin: 0 4px; cursor: pointer; touch-action: none; }
 .track { position: absolute; inset: 8px 0; border-radius: 99px; background: #ffffff47; overflow: hidden; }
 .mark { position: absolute; top: 0; bottom: 0; min-width: 3px; background: #ffffff8c; border-left: 1px solid #0008; border-right: 1px solid #0008; }
+.hole { position: absolute; top: 0; bottom: 0; background: repeating-linear-gradient(45deg, #0e1013d9 0 3px, #0e101380 3px 5px); }
 .done { position: absolute; inset: 0; background: var(--shopcue-progress, #ffffff); transform-origin: left; transform: scaleX(var(--at)); mix-blend-mode: normal; }
 /* Moved by a transform: it runs with every frame, and must not lay the page out anew. */
 .knob { position: absolute; inset: 0; pointer-events: none; transform: translateX(calc(var(--at) * 100%)); }

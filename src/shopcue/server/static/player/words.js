@@ -11,7 +11,7 @@ export const WORDS = Object.freeze({
   share_title: "Share this video", share_at: "Start at {}", copy: "Copy link", copied: "Link copied", link: "Link",
   live: "Live", live_jump: "Go live", ended: "The live stream has ended", paused: "The live stream is not running",
   starting: "The live stream is about to start", reconnecting: "The picture is interrupted, trying again",
-  no_picture: "The live picture cannot be shown here; its products can", missing: "This video is not available",
+  unrecorded: "This part was not recorded", no_picture: "The live picture cannot be shown here; its products can", missing: "This video is not available",
   missing_why: "It may have been removed, or is not published.", unreachable: "The video cannot be reached",
   unreachable_why: "Check the connection; it is tried again by itself.", unplayable: "The video cannot be played here",
   retry: "Try again", loading: "Loading", misplaced: "This player has no video", of: "{} of {}",

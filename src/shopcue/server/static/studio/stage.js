@@ -3,12 +3,12 @@
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { path, query } from "../js/api.js";
 import { clock } from "../js/format.js";
+import { HoleNote } from "../js/hole-note.js";
 import { isOn, Recording, recordingOf } from "../js/recording.js";
 import { Icon, Tool, useSettled } from "../js/ui.js";
 import { learnFrames } from "./media.js";
 
 const POSTER_MS = 10000;
-const NOTE_MS = 7000;
 const LIVE_DELAY_S = 4; // nearer to the edge a player has nothing left to load
 
 const isHls = (url) => /\.m3u8($|\?)/i.test(url);
@@ -65,17 +65,6 @@ function EvidenceBox({ focus, video, media }) {
   const [x0, y0, x1, y1] = evidence.box;
   return html`<svg class="stage-box" viewBox="0 0 ${video.width} ${video.height}" aria-hidden="true">
     <rect class="halo" x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /><rect x=${x0} y=${y0} width=${x1 - x0} height=${y1 - y0} /></svg>`;
-}
-
-/** That a stretch was not recorded, said for a while to those who wanted to see it. */
-function HoleNote({ hole }) {
-  const [seen, setSeen] = useState(null);
-  useEffect(() => {
-    if (!hole) return undefined;
-    const timer = setTimeout(() => setSeen(hole), NOTE_MS);
-    return () => clearTimeout(timer);
-  }, [hole]);
-  return html`<div role="status">${hole && hole !== seen && html`<p class="stage-note"><${Icon} name="alert" /><span>${clock(hole[0])} to ${clock(hole[1])} was not recorded. This is the next picture.</span></p>`}</div>`;
 }
 
 /** Goes to the newest moment of a stream that is on, and says whether that is what one sees. */
@@ -164,6 +153,6 @@ export function Stage({ video, media, focus, duration, onStep, hole, onRecording
       <${EvidenceBox} focus=${focus} video=${video} media=${media} />
       ${children}
     </div>
-    <${Transport} media=${media} duration=${duration} live=${video.state === "live"} onStep=${onStep} playable=${playable} />
+    <${Transport} media=${media} duration=${duration} live=${isOn(video)} onStep=${onStep} playable=${playable} />
   </div>`;
 }

@@ -4,6 +4,7 @@ import { html, useCallback, useEffect, useMemo, useRef, useState } from "../vend
 import { get, patch, path, post } from "../js/api.js";
 import { follow } from "../js/events.js";
 import { holesOf } from "../js/recorded.js";
+import { isOn } from "../js/recording.js";
 import { Empty, Failure, Icon, Skeleton, typing, useLoad, useMedia } from "../js/ui.js";
 import { Health, Troubles } from "./health.js";
 import { Inspector, pictureOf } from "./inspector.js";
@@ -102,7 +103,7 @@ function useActs({ review, media, focus, queue, focuses, duration, video, choose
       back: () => seek(media.time - JUMP_S), on: () => seek(media.time + JUMP_S),
       toStart: () => now().focus && seek(now().focus.start_s + 0.01),
       toEnd: () => now().focus?.end_s && seek(now().focus.end_s - media.frames.frame_s / 2),
-      live: () => now().video?.state === "live" && media.recording?.goLive(),
+      live: () => now().video && isOn(now().video) && media.recording?.goLive(),
       mute: () => { if (media.element) media.element.muted = !media.element.muted; },
       confirm: () => now().focus?.status !== "rejected" && decide("confirm"),
       reject: () => decide(now().focus?.status === "rejected" ? "restore" : "reject"),
