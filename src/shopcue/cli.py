@@ -213,6 +213,24 @@ def eval_lpr4m(
     _eval_protocol("lpr4m", data, model, (queries, gallery), as_json, protocol=protocol)
 
 
+@evaluations.command("movingfashion")
+def eval_movingfashion(
+    data: Data,
+    model: ClipModel = None,
+    queries: QueryVectors = None,
+    gallery: GalleryVectors = None,
+    protocol: Annotated[
+        str, typer.Option(metavar="mteb|rice|seam", help="Who asks, who answers, and what is counted: see the docs.")
+    ] = "mteb",
+    detector: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="For seam: an ONNX detector; the shipped one without.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """MovingFashion: recall of the shop pictures of a video's products, by one of three protocols."""
+    _eval_protocol("movingfashion", data, model, (queries, gallery), as_json, protocol=protocol, detector=detector)
+
+
 @evaluations.command("composed-clips")
 def eval_composed_clips(
     data: Data,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean, median
 
@@ -20,13 +21,12 @@ from shopcue.protocols.clips import (
     ClipProtocol,
     MeanPooledFrames,
     clip_ids,
+    detect_images,
     encode_bench,
-    given_vectors,
     image_ids,
     judge_clips,
-    read_bench,
 )
-from shopcue.protocols.evaluation import choose_protocol, evaluate
+from shopcue.protocols.evaluation import choose_protocol, evaluate, judge_files
 from shopcue.protocols.reports import RetrievalReport
 from shopcue.protocols.vectors import VectorFiles
 from shopcue.records import Detections, Floats, Frame, Image
@@ -40,8 +40,8 @@ def bench_of(clips: Sequence[Clip], galleries: dict[str, tuple[str, ...]]) -> Cl
     return ClipBench("drawn", tuple(clips), images, galleries)
 
 
-def protocol_of(bench: ClipBench, *, share: bool = False, detected: bool = False) -> ClipProtocol:
-    return ClipProtocol(lambda data, note: bench, KS, (10,) if share else (), share, detected)
+def protocol_of(bench: ClipBench, *, share: bool = False) -> ClipProtocol:
+    return ClipProtocol(lambda data, note, *, frames, detected: bench, KS, (10,) if share else (), share)
 
 
 # ---- the figures, by a loop -----------------------------------------------------------------------------------------
@@ -319,11 +319,11 @@ class Blind:
         ]
 
 
-def test_what_a_detector_does_not_see_is_not_searched(painted: ClipBench) -> None:
-    vectors = encode_bench(painted, MeanPooledFrames(Colours()), detector=Blind())
-    report = judge_clips(protocol_of(painted, detected=True), painted, vectors, "x")
-    assert (report.sizes, report.gallery_missing, report.queries) == ((2,), 4, 4)
-    assert report.recall[10] == 0.25, "the red clips have no answer left, and are misses"
+def test_a_detector_tells_the_pictures_that_show_something(painted: ClipBench) -> None:
+    seen: list[tuple[str, float, float]] = []
+    found = detect_images(list(painted.images.values()), Blind(), lambda *each: seen.append(each))
+    assert found == {"green", "blue"}
+    assert seen[-1] == ("detecting", 6, 6)
 
 
 def test_progress_is_told_to_the_end(painted: ClipBench) -> None:
@@ -348,18 +348,31 @@ def test_given_vectors_score_as_those_of_a_model(painted: ClipBench, tmp_path: P
     order = np.random.default_rng(0).permutation(int(there[1].sum()))
     np.savez(tmp_path / "q.npz", ids=np.array(clip_ids(painted))[there[0]], vectors=queries[there[0]])
     np.savez(tmp_path / "g.npz", ids=np.array(image_ids(painted))[there[1]][order], vectors=gallery[there[1]][order])
-    given = given_vectors(painted, VectorFiles(tmp_path / "q.npz", tmp_path / "g.npz"))
-    np.testing.assert_array_equal(given[0], queries)
-    np.testing.assert_array_equal(given[1], gallery)
+    files = VectorFiles(tmp_path / "q.npz", tmp_path / "g.npz")
+    given = judge_files(protocol_of(painted), [protocol_of(painted)], tmp_path, files, print)
+    assert given.protocol == "painted/given vectors"
+    assert given == judge_clips(protocol_of(painted), painted, (queries, gallery), "given vectors")
 
 
-def test_protocols_are_chosen_by_name(painted: ClipBench, tmp_path: Path) -> None:
+def test_ids_of_another_protocol_of_the_set_are_known(painted: ClipBench, tmp_path: Path) -> None:
+    queries, gallery = encode_bench(painted, Telling(Colours()))
+    some = replace(painted, clips=painted.clips[:1], galleries={"": ("red 1", "blue")})
+    np.savez(tmp_path / "q.npz", ids=np.array(clip_ids(painted))[:3], vectors=queries[:3])
+    np.savez(tmp_path / "g.npz", ids=np.array(image_ids(painted))[:4], vectors=gallery[:4])
+    files = VectorFiles(tmp_path / "q.npz", tmp_path / "g.npz")
+    report = judge_files(protocol_of(some), [protocol_of(some), protocol_of(painted)], tmp_path, files, print)
+    assert (report.queries, report.missing, report.sizes, report.recall[1]) == (1, 0, (2,), 1)
+    with pytest.raises(ScoreError, match="the data set"):
+        judge_files(protocol_of(some), [protocol_of(some)], tmp_path, files, print)
+
+
+def test_protocols_are_chosen_by_name(tmp_path: Path) -> None:
     assert choose_protocol("lpr4m").recall_at == (1, 3, 5, 10)
     assert choose_protocol("lpr4m", "all") is not choose_protocol("lpr4m") is choose_protocol("lpr4m", "main")
     with pytest.raises(ScoreError, match="lpr4m has no protocol 'rice', expected one of main, all"):
         choose_protocol("lpr4m", "rice")
     with pytest.raises(ScoreError, match="leave it out"):
         evaluate("lpr4m", tmp_path, tmp_path / "model.onnx", detector=tmp_path / "detector.onnx")
+    nothing = protocol_of(bench_of([], {}))
     with pytest.raises(MediaError, match="holds no clip"):
-        read_bench(ClipProtocol(lambda data, note: bench_of([], {}), KS), tmp_path, print)
-    assert read_bench(protocol_of(painted), tmp_path, print) is painted
+        judge_files(nothing, [nothing], tmp_path, VectorFiles(tmp_path / "q.npz", tmp_path / "g.npz"), print)

@@ -7,7 +7,7 @@ adds nothing there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Collection, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,13 +20,15 @@ from shopcue.catalog.pictures import read_picture
 from shopcue.data.clip_pairs import ClipBench, ShopImage
 from shopcue.data.composed_clips import read_composed_bench
 from shopcue.data.lpr4m import read_lpr4m_bench
+from shopcue.data.lpr4m_rows import read_image_id
+from shopcue.data.movingfashion import read_movingfashion_bench
 from shopcue.errors import MediaError
 from shopcue.metrics.retrieval import Answers
 from shopcue.models.detector import Detector
 from shopcue.models.image import ImageEncoder
 from shopcue.protocols.reports import RetrievalReport
 from shopcue.protocols.tasks import Pool, Task, judge
-from shopcue.protocols.vectors import Side, VectorFiles
+from shopcue.protocols.vectors import Side
 from shopcue.records import Floats, Frame, Image, Indices
 from shopcue.sources.clip_frames import read_clip_frames
 
@@ -81,37 +83,70 @@ class MeanPooledFrames:
         return np.zeros((len(texts), 0), np.float32)
 
 
+class ReadBench(Protocol):
+    """Reads who asks and who answers out of the folder of a data set."""
+
+    def __call__(self, data: Path, note: Note, *, frames: int, detected: Collection[str] | None) -> ClipBench:
+        """Return the clips and their galleries.
+
+        note: told what is left out. frames: of each clip, 0 where no pixels are to be read. detected: the shop images
+        that are searched, by a protocol that searches those alone in which a detector finds something.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class ClipProtocol:
     """A set of clips, and what is measured on it: see `Task`.
 
-    read: folder, and what is told of what is left out -> the clips. detected: only shop images in which a detector
-    finds something are searched.
+    detected: whether a detector chooses who answers. image_id: a shop image's id as people write it -> as `read` does.
     """
 
-    read: Callable[[Path, Note], ClipBench]
+    read: ReadBench
     recall_at: tuple[int, ...]
     ndcg_at: tuple[int, ...] = ()
     share: bool = False
     detected: bool = False
+    image_id: Callable[[str], str] = str
+
+
+def _read_lpr4m(gallery: str) -> ReadBench:
+    def read(data: Path, note: Note, *, frames: int, detected: Collection[str] | None) -> ClipBench:
+        return read_lpr4m_bench(data, note, gallery)
+
+    return read
+
+
+def _lpr4m_image_id(text: str) -> str:
+    try:
+        return read_image_id(text)
+    except ValueError:  # no id of the set: it will not be known
+        return text
+
+
+def _read_movingfashion(name: str) -> ReadBench:
+    def read(data: Path, note: Note, *, frames: int, detected: Collection[str] | None) -> ClipBench:
+        return read_movingfashion_bench(data, name, note, frames=frames, detected=detected)
+
+    return read
+
+
+def _read_composed(data: Path, note: Note, *, frames: int, detected: Collection[str] | None) -> ClipBench:
+    return read_composed_bench(data, note)
 
 
 CLIP_PROTOCOLS: dict[str, dict[str, ClipProtocol]] = {
     "lpr4m": {
-        "main": ClipProtocol(lambda data, note: read_lpr4m_bench(data, note, "main"), (1, 3, 5, 10)),
-        "all": ClipProtocol(lambda data, note: read_lpr4m_bench(data, note, "all"), (1, 3, 5, 10)),
+        "main": ClipProtocol(_read_lpr4m("main"), (1, 3, 5, 10), image_id=_lpr4m_image_id),
+        "all": ClipProtocol(_read_lpr4m("all"), (1, 3, 5, 10), image_id=_lpr4m_image_id),
     },
-    "composed-clips": {"test": ClipProtocol(read_composed_bench, (1, 3, 5, 10))},
+    "movingfashion": {
+        "mteb": ClipProtocol(_read_movingfashion("mteb"), (1, 5, 10, 20), ndcg_at=(10,), share=True),
+        "rice": ClipProtocol(_read_movingfashion("rice"), (1, 5, 10)),
+        "seam": ClipProtocol(_read_movingfashion("seam"), (1, 5, 10, 20), detected=True),
+    },
+    "composed-clips": {"test": ClipProtocol(_read_composed, (1, 3, 5, 10))},
 }
 """Data set -> its protocols, the usual one first."""
-
-
-def read_bench(protocol: ClipProtocol, data: Path, note: Note) -> ClipBench:
-    """Return the clips of a protocol; raises MediaError where there are none."""
-    bench = protocol.read(data, note)
-    if not bench.clips:
-        raise MediaError(f"{data} holds no clip to judge by; give the folder of the data set")
-    return bench
 
 
 # ---- judging -------------------------------------------------------------------------------------------------------
@@ -151,13 +186,6 @@ def image_ids(bench: ClipBench) -> list[str]:
     return list(dict.fromkeys(chain(searched, right)))
 
 
-def given_vectors(bench: ClipBench, files: VectorFiles) -> tuple[Floats, Floats]:
-    """Return the vectors that somebody has made of the clips and of the shop images, by their ids in the data set."""
-    wanted = image_ids(bench)
-    others = bench.images.keys() - set(wanted)
-    return files.read("queries", clip_ids(bench)), files.read("gallery", wanted, others)
-
-
 def _indices(numbers: Iterable[int]) -> Indices:
     return np.fromiter(numbers, np.int64)
 
@@ -176,30 +204,37 @@ def encode_bench(
     encoder: ClipEncoder,
     *,
     text_weight: float = TEXT_WEIGHT,
-    detector: Detector | None = None,
     update: Update | None = None,
 ) -> tuple[Floats, Floats]:
     """Return the vectors of the clips and of the shop images, not a number where nothing can be read.
 
-    detector: leaves out the shop images in which it finds nothing. Raises MediaError where no clip or no shop image can
-    be read at all. -> float32 (Q, D) and (G, D).
+    Raises MediaError where no clip or no shop image can be read at all. -> float32 (Q, D) and (G, D).
     """
-
-    def load_image(image: ShopImage | None) -> Image | None:
-        try:
-            picture = None if image is None or image.path is None else read_picture(image.path).image
-        except MediaError:
-            return None
-        found = picture is not None and (detector is None or len(detector.detect([Frame(0.0, picture)])[0]))
-        return picture if found else None
-
     searched = {image_id for gallery in bench.galleries.values() for image_id in gallery}
     images = [bench.images.get(each) if each in searched else None for each in image_ids(bench)]
-    gallery = _encode(images, load_image, encoder.encode_images, "gallery", update)
+    gallery = _encode(images, _load_image, encoder.encode_images, "gallery", update)
     queries = _encode(bench.clips, read_clip_frames, encoder.encode_clips, "queries", update)
     texts = [clip.speech for clip in bench.clips], ["" if image is None else image.title for image in images]
     spoken, titled = _encode_texts(*texts, encoder)
     return _side_by_side(queries, text_weight * spoken), _side_by_side(gallery, titled)
+
+
+def detect_images(images: Sequence[ShopImage], detector: Detector, update: Update | None = None) -> set[str]:
+    """Return the ids of the shop images in which a detector finds something."""
+    found: set[str] = set()
+    for done, (image, picture) in enumerate(zip(images, load_ahead(_load_image, images, _THREADS), strict=True), 1):
+        if picture is not None and len(detector.detect([Frame(0.0, picture)])[0]):
+            found.add(image.image_id)
+        if update is not None:
+            update("detecting", done, len(images))
+    return found
+
+
+def _load_image(image: ShopImage | None) -> Image | None:
+    try:
+        return None if image is None or image.path is None else read_picture(image.path).image
+    except MediaError:
+        return None
 
 
 def _side_by_side(visual: Floats, text: Floats) -> Floats:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from shopcue.errors import ScoreError
+import numpy as np
+
+from shopcue.data.clip_pairs import ClipBench
+from shopcue.errors import MediaError, ScoreError
 from shopcue.models.detector import Detector, HouseDetector
 from shopcue.models.image import OnnxEncoder
 from shopcue.protocols.clips import (
@@ -13,10 +16,11 @@ from shopcue.protocols.clips import (
     ClipEncoder,
     ClipProtocol,
     MeanPooledFrames,
+    clip_ids,
+    detect_images,
     encode_bench,
-    given_vectors,
+    image_ids,
     judge_clips,
-    read_bench,
 )
 from shopcue.protocols.deepfashion import Encoder, Note, Update, consumer_to_shop, deepfashion2
 from shopcue.protocols.reports import RetrievalReport
@@ -27,6 +31,8 @@ PICTURE_PROTOCOLS: dict[str, Callable[[Path, Encoder, Detector | None, Update | 
     "deepfashion2": deepfashion2,
 }
 DATA_SETS = (*PICTURE_PROTOCOLS, *CLIP_PROTOCOLS)
+FRAMES = 10
+"""Even frames of a clip, as all protocols take them."""
 
 
 def evaluate(
@@ -46,9 +52,16 @@ def evaluate(
     shipped detector where a protocol asks for one. note: told what of the data is left out. Raises ScoreError for an
     unknown protocol and for vectors, MediaError and WeightsError for data and models.
     """
-    say = note or (lambda line: None)
+    say = note or _quiet
     if data_set in CLIP_PROTOCOLS:
-        return [_evaluate_clips(choose_protocol(data_set, protocol), data, model, detector, update, say)]
+        chosen = choose_protocol(data_set, protocol)
+        if detector is not None and (isinstance(model, VectorFiles) or not chosen.detected):
+            raise ScoreError(
+                "a detector is of use to a model by the protocol seam of movingfashion alone; leave it out"
+            )
+        if isinstance(model, VectorFiles):
+            return [judge_files(chosen, CLIP_PROTOCOLS[data_set].values(), data, model, say)]
+        return [judge_model(chosen, data, model, detector, update, say)]
     if data_set not in PICTURE_PROTOCOLS:
         raise ScoreError(f"the protocol is {data_set!r}, expected one of {', '.join(DATA_SETS)}")
     if protocol is not None:
@@ -67,26 +80,66 @@ def choose_protocol(data_set: str, name: str | None = None) -> ClipProtocol:
     return protocols[chosen]
 
 
-def _evaluate_clips(
-    protocol: ClipProtocol,
-    data: Path,
-    model: Path | VectorFiles,
-    detector: Path | None,
-    update: Update | None,
-    note: Note,
+def judge_model(
+    protocol: ClipProtocol, data: Path, model: Path, detector: Path | None, update: Update | None, note: Note
 ) -> RetrievalReport:
-    if detector is not None and (isinstance(model, VectorFiles) or not protocol.detected):
-        raise ScoreError("a detector is used by a model on movingfashion --protocol seam alone; leave it out")
-    if isinstance(model, VectorFiles):
-        bench = read_bench(protocol, data, note)
-        return judge_clips(protocol, bench, given_vectors(bench, model), "given vectors")
+    """Judge an ONNX file on a set of clips. detector: who answers where a protocol asks for one, the shipped one."""
     way, encoder = open_clip_encoder(model)
-    found = HouseDetector(detector) if protocol.detected else None
-    bench = read_bench(protocol, data, note)
-    vectors = encode_bench(bench, encoder, detector=found, update=update)
-    return judge_clips(protocol, bench, vectors, way)
+    detected = None
+    if protocol.detected:
+        images = _read(protocol, data, _quiet, frames=0).images
+        detected = detect_images(list(images.values()), HouseDetector(detector), update)
+    bench = _read(protocol, data, note, detected=detected)
+    return judge_clips(protocol, bench, encode_bench(bench, encoder, update=update), way)
+
+
+def judge_files(
+    protocol: ClipProtocol, related: Iterable[ClipProtocol], data: Path, files: VectorFiles, note: Note
+) -> RetrievalReport:
+    """Judge vectors on a set of clips. related: all protocols of the set; an id that one of them has is known."""
+    queries, images = _known_ids(related, data)
+    detected = None
+    if protocol.detected:
+        every = sorted(images)
+        there = ~np.isnan(files.read("gallery", every, canonical=protocol.image_id)[:, 0])
+        detected = {image_id for image_id, shown in zip(every, there, strict=True) if shown}
+    bench = _read(protocol, data, note, frames=0, detected=detected)
+    asked, searched = clip_ids(bench), image_ids(bench)
+    vectors = (
+        files.read("queries", asked, queries.difference(asked)),
+        files.read("gallery", searched, images.difference(searched), protocol.image_id),
+    )
+    return judge_clips(protocol, bench, vectors, "given vectors")
+
+
+def _known_ids(related: Iterable[ClipProtocol], data: Path) -> tuple[set[str], set[str]]:
+    """Return every id of a clip and of a shop image that one of a set's protocols has."""
+    queries: set[str] = set()
+    images: set[str] = set()
+    for protocol in related:
+        try:
+            bench = protocol.read(data, _quiet, frames=0, detected=None)
+        except MediaError:  # a protocol may need files that another does without
+            continue
+        queries.update(clip_ids(bench))
+        images.update(image_ids(bench), bench.images)
+    return queries, images
+
+
+def _read(
+    protocol: ClipProtocol, data: Path, note: Note, *, frames: int = FRAMES, detected: Collection[str] | None = None
+) -> ClipBench:
+    """Return the clips of a protocol; raises MediaError where there are none."""
+    bench = protocol.read(data, note, frames=frames, detected=detected)
+    if not bench.clips:
+        raise MediaError(f"{data} holds no clip to judge by; give the folder of the data set")
+    return bench
 
 
 def open_clip_encoder(model: Path) -> tuple[str, ClipEncoder]:
     """Return an encoder of clips out of an ONNX file, and what reports call its way of making one vector of a clip."""
     return "mean-pooled frames", MeanPooledFrames(OnnxEncoder(model))
+
+
+def _quiet(line: str) -> None:
+    """Take a line that nobody wants."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zipfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -38,18 +38,25 @@ class VectorFiles:
     queries: Path
     gallery: Path
 
-    def read(self, side: Side, ids: Sequence[str], others: Collection[str] = ()) -> Floats:
+    def read(
+        self, side: Side, ids: Sequence[str], others: Collection[str] = (), canonical: Callable[[str], str] = str
+    ) -> Floats:
         """Return the vectors of one side, as `read_vectors` does."""
-        return read_vectors(self.queries if side == "queries" else self.gallery, ids, others)
+        return read_vectors(self.queries if side == "queries" else self.gallery, ids, others, canonical)
 
 
-def read_vectors(path: Path, ids: Sequence[str], others: Collection[str] = ()) -> Floats:
+def read_vectors(
+    path: Path, ids: Sequence[str], others: Collection[str] = (), canonical: Callable[[str], str] = str
+) -> Floats:
     """Return the vectors of `ids` in their order, not a number for an id that the file does not hold. -> (N, D).
 
-    others: ids that the data set has as well, and that are not asked for. Raises ScoreError for a file that cannot be
-    read, is not of this kind, repeats an id, or holds one that the data set does not have.
+    others: ids that the data set has as well, and that are not asked for. canonical: an id as somebody may write it ->
+    as it is in `ids`. Raises ScoreError for a file that cannot be read, is not of this kind, repeats an id, or holds
+    one that the data set does not have.
     """
-    found, vectors = _load(path, len(ids) + len(others))
+    written, vectors = _load(path, len(ids) + len(others))
+    found = [canonical(each) for each in written]
+    _check(path, found, vectors)
     if found == list(ids):
         return vectors
     place = {**dict.fromkeys(others, -1), **{each: number for number, each in enumerate(ids)}}
@@ -79,9 +86,7 @@ def _load(path: Path, most: int) -> tuple[list[str], Floats]:
     except Exception as error:  # zip and npy readers fed with strangers' bytes raise nearly anything
         reason = str(error) or type(error).__name__
         raise ScoreError(f"{path} is damaged: {reason}; give a file that numpy.savez wrote") from None
-    names = [str(each) for each in ids.tolist()]
-    _check(path, names, vectors)
-    return names, np.ascontiguousarray(vectors, np.float32)
+    return [str(each) for each in ids.tolist()], np.ascontiguousarray(vectors, np.float32)
 
 
 def _array(archive: zipfile.ZipFile, name: str, path: Path, most: int) -> NDArray[np.generic]:
