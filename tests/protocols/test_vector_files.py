@@ -176,6 +176,16 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, data: bytes) -> None:
         read_vectors(path, IDS)
 
 
+def test_texts_that_are_no_texts_are_refused(tmp_path: Path) -> None:
+    beyond = npy("(3,)", "'<U1'", (0x7FFFFFFF).to_bytes(4, "little") * 3)  # no character has that number
+    with pytest.raises(ScoreError, match="damaged"):
+        read_vectors(zipped(tmp_path / "v.npz", ids=beyond, vectors=saved(vectors())), IDS)
+    lone = npy("(3,)", "'<U1'", (0xD800).to_bytes(4, "little") * 3)
+    with pytest.raises(ScoreError) as caught:
+        read_vectors(zipped(tmp_path / "w.npz", ids=lone, vectors=saved(vectors())), IDS)
+    str(caught.value).encode()  # it can be printed
+
+
 def test_files_that_are_cut_short_or_changed_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "v.npz", rows=np.random.default_rng(0).normal(size=(3, 500)).astype(np.float32))
     whole = path.read_bytes()

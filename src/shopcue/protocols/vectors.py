@@ -78,7 +78,8 @@ def _load(path: Path, most: int) -> tuple[list[str], Floats]:
         raise ScoreError(f"cannot read {path}: it is no regular file; give a file that numpy.savez wrote")
     try:
         with zipfile.ZipFile(path) as archive:
-            ids, vectors = _array(archive, "ids", path, most), _array(archive, "vectors", path, most)
+            ids = [str(each) for each in _array(archive, "ids", path, most).tolist()]
+            return ids, np.ascontiguousarray(_array(archive, "vectors", path, most), np.float32)
     except ScoreError:
         raise
     except OSError as error:
@@ -86,7 +87,6 @@ def _load(path: Path, most: int) -> tuple[list[str], Floats]:
     except Exception as error:  # zip and npy readers fed with strangers' bytes raise nearly anything
         reason = str(error) or type(error).__name__
         raise ScoreError(f"{path} is damaged: {reason}; give a file that numpy.savez wrote") from None
-    return [str(each) for each in ids.tolist()], np.ascontiguousarray(vectors, np.float32)
 
 
 def _array(archive: zipfile.ZipFile, name: str, path: Path, most: int) -> NDArray[np.generic]:
