@@ -18,8 +18,8 @@
       gallery/<live>/<shop image>.jpg                  or gallery/<shop image>.jpg; a main image may end in -0.jpg
 
 4,013,617 training clips of 332,438 shop images; 20,079 test clips of 110 lives, 66,358 shop images. A clip searches the
-images of its own live: about 55 main images, or about 603 in all. The files of the set hold addresses of single
-pictures; whoever downloads them files them as above. Which pictures are there is up to them, so none is required.
+images of its own live: about 55 main images, or about 603 in all. LPR4M is downloaded picture by picture, from lists
+of addresses, and `lpr4m_downloads` files what img2dataset has fetched; as nobody has all of it, no picture is required.
 
 Table 4 of SGMN groups the test clips by scale, visible duration and number of products, and its test files do not say
 how. The code of RICE's authors has thresholds, applied to boxes of a detector that is not published: mean share of the
@@ -101,9 +101,10 @@ def read_lpr4m_pairs(root: Path, skipped: Skipped, frames: int = 10, files: Iter
 def read_lpr4m_bench(root: Path, skipped: Skipped, gallery: str = "main", frames: int = 10) -> ClipBench:
     """Return the test clips, each with `frames` even frames, and the galleries of their lives.
 
-    gallery: one of `GALLERIES`, the main image of each product or all its images. skipped: told in one line each of
-    what cannot be read and how much is missing. A clip without frames, of a live without a gallery, or whose image is
-    not in it, is a query all the same. Raises MediaError where truth or galleries are missing or damaged.
+    frames: 0 where no pixels are to be read. gallery: one of `GALLERIES`, the main image of each product or all its
+    images. skipped: told in one line each of what cannot be read and how much is missing. A clip without frames, of a
+    live without a gallery, or whose image is not in it, is a query all the same. Raises MediaError where truth or
+    galleries are missing or damaged.
     """
     if gallery not in GALLERIES:
         raise MediaError(f"LPR4M has no gallery {gallery!r}; expected {' or '.join(GALLERIES)}")
@@ -119,7 +120,7 @@ def read_lpr4m_bench(root: Path, skipped: Skipped, gallery: str = "main", frames
         same = owned.get(live_id, {})
         answers = dict.fromkeys(image for one in true for image in (one, *same.get(product_of_image(one), ())))
         clips.append(_clip(root, clip_id, tuple(answers), live_id, notes, frames))
-    _report(clips, galleries, skipped)
+    _report(clips, galleries, frames, skipped)
     return ClipBench(
         f"lpr4m, {gallery} images", tuple(clips), _shop_images(root, galleries, clips, titles, skipped), galleries
     )
@@ -256,7 +257,7 @@ def _read_notes(root: Path, skipped: Skipped) -> _Notes:
 
 
 def _clip(root: Path, clip_id: str, image_ids: tuple[str, ...], live_id: str, notes: _Notes, count: int) -> Clip:
-    paths = _frame_paths(root, clip_id, notes) if live_id else ()
+    paths = _frame_paths(root, clip_id, notes) if live_id and count else ()
     frames = tuple(FrameRef(path, box=notes.box(clip_id, path)) for path in even_frames(paths, count))
     return Clip(clip_id, frames, notes.speech.get(clip_id, ""), image_ids, live_id, _subsets(clip_id, live_id, notes))
 
@@ -274,11 +275,11 @@ def _frame_paths(root: Path, clip_id: str, notes: _Notes) -> Sequence[Path]:
     return on_disk or [frame_path(root / "query", frame_id) for frame_id in sorted(notes.annotated.get(clip_id, ()))]
 
 
-def _report(clips: Sequence[Clip], galleries: dict[str, tuple[str, ...]], skipped: Skipped) -> None:
+def _report(clips: Sequence[Clip], galleries: dict[str, tuple[str, ...]], frames: int, skipped: Skipped) -> None:
     """Tell how many clips nobody can answer, or have nothing to be answered by."""
     sought = {live_id: set(image_ids) for live_id, image_ids in galleries.items()}
     lost = [clip.clip_id for clip in clips if sought[clip.live_id].isdisjoint(clip.image_ids)]
-    bare = [clip.clip_id for clip in clips if not any(frame.path.is_file() for frame in clip.frames)]
+    bare = [clip.clip_id for clip in clips if frames and not any(frame.path.is_file() for frame in clip.frames)]
     for those, what in ((lost, "true image in the gallery of their live"), (bare, "frame on disk")):
         if those:
             skipped(one_line(f"{len(those)} of {len(clips)} clips have no {what}, such as {those[0]}"))
