@@ -10,10 +10,11 @@ import subprocess
 import sys
 import tracemalloc
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lpr4m_fixture import (
@@ -503,6 +504,38 @@ def test_what_must_be_there(tmp_path: Path) -> None:
     (tmp_path / "test_videoid_to_gtimage_5.json").write_text("{}")
     with pytest.raises(MediaError, match="keep the one that is meant"):
         read(tmp_path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([CLIP, COAT, LIVE]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.text(max_size=8) | st.sampled_from([CLIP, LIVE, f"{CLIP}-0000", "frames"]), inner, max_size=4
+        )
+    ),
+    max_leaves=12,
+)
+FILES = (
+    "test_videoid_to_gtimage_1.json",
+    "test_liveid_to_gallery_1.json",
+    "test_frameid2gtbox_1.json",
+    "query_tenframes.json",
+    "segid_to_scale.json",
+)
+
+
+@settings(max_examples=60)
+@given(st.tuples(*[st.dictionaries(st.sampled_from([CLIP, LIVE, f"{CLIP}-0000"]) | st.text(max_size=8), JSON)] * 5))
+def test_whatever_the_files_hold_every_clip_is_a_query(documents: tuple[dict[str, object], ...]) -> None:
+    with TemporaryDirectory() as folder:
+        for name, document in zip(FILES, documents, strict=True):
+            (Path(folder) / name).write_text(json.dumps(document))
+        found, notes = read(Path(folder), "all")
+    assert [clip.clip_id for clip in found.clips] == list(json.loads(json.dumps(documents[0])))
+    assert all(clip.live_id in found.galleries for clip in found.clips)
+    assert all(image in found.images for images in found.galleries.values() for image in images)
+    assert all("\n" not in note for note in notes)
 
 
 # ---- pairs ---------------------------------------------------------------------------------------------------------

@@ -6,11 +6,12 @@ import json
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clips import MakeVideo
@@ -130,6 +131,36 @@ def test_what_must_be_there(tmp_path: Path) -> None:
     write_movingfashion(tmp_path, train={"5": TRAIN["5"]})
     with pytest.raises(MediaError, match="holds no video together with its picture"):
         read_movingfashion_pairs(tmp_path, lambda note: None)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["videos/a.mp4"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4) | st.just("0"), inner, max_size=3),
+    max_leaves=10,
+)
+ENTRIES = st.fixed_dictionaries(
+    {
+        "video_paths": JSON | st.just(["videos/a.mp4"]),
+        "img_path": JSON | st.just("imgs/1.jpg"),
+        "source": JSON | st.just(1),
+    },
+    optional={
+        "tracklets": JSON | st.lists(st.dictionaries(st.sampled_from(["0", "x"]), st.lists(st.floats())), max_size=2)
+    },
+)
+
+
+@settings(max_examples=80)
+@given(st.dictionaries(st.text(max_size=4), ENTRIES | JSON, max_size=4))
+def test_whatever_the_file_holds_good_products_are_read(products: dict[str, Any]) -> None:
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "test.json").write_text(json.dumps({"good": GOOD} | products))
+        found, notes = bench(root, "rice")
+    assert all("\n" not in note for note in notes)
+    if products.get("good", GOOD) == GOOD:
+        assert "videos/a.mp4" in [clip.clip_id for clip in found.clips]
+    assert {image for clip in found.clips for image in clip.image_ids} <= set(found.images)
 
 
 # ---- training ------------------------------------------------------------------------------------------------------
