@@ -139,3 +139,11 @@ def test_a_session_that_is_begun_anew_loses_and_doubles_nothing(spans: list[tupl
         apply(other.update([], seen(cut_s, float(now)), float(now)), shown)
     apply(other.finish(seen(cut_s, at_s + 2), at_s + 2), shown)
     assert sorted(shown.values(), key=lambda f: f.start_s) == whole
+
+
+def test_what_was_interrupted_is_not_announced_anew_by_its_first_moment() -> None:
+    announcer = Announcer(resumed=[focus("a", 3, 20)])
+    assert announcer.update([], [focus("a", 26, 26)], 26.0) == []
+    told = announcer.update([], [focus("a", 26, 27), focus("b", 27, 27)], 27.0)
+    assert ("open", 1) in kinds(told)
+    assert [each.focus.product_id for each in told if each.kind == "open"] == ["b"]

@@ -78,6 +78,9 @@ class Announcer:
 
         settled: the focuses that have just ended for good. outlook: all later ones, as they stand.
         """
+        # A single moment is too little to say whether what was interrupted goes on, or something begins.
+        expected = {said.focus.product_id for said in self._interrupted}
+        outlook = [view for view in outlook if view.end_s > view.start_s or view.product_id not in expected]
         views = [*settled, *outlook]
         news = self._resume(views, now_s)
         partner = self._partners(views)
