@@ -118,6 +118,9 @@ class Stream:
         self._stopping = threading.Event()
         self._frames = Waiting(_WAITING_FRAMES, _WAITING_S, full)
         self._first_s = self._now_s = self._read_s = first_s
+        # When its time was 0. A new stream begins with its first picture, however long that was waited for; one that
+        # was interrupted has gone on meanwhile.
+        self._began_s = time.monotonic() - first_s if first_s and source.endless else None
         self._announcer = Announcer(resumed=resumed, bridge_s=FORGOTTEN_S)
         self._session = self._new_session()
         self._shop_s = time.monotonic()
@@ -269,11 +272,11 @@ class Stream:
 
     def _read(self) -> None:
         """Connect, read, and connect again, until the stream is stopped or its source has ended for good."""
-        began_s, pause_s = time.monotonic() - self._first_s, _SHORTEST_PAUSE_S
+        pause_s = _SHORTEST_PAUSE_S
         while not self._stopping.is_set():
             connected_s, problem = time.monotonic(), "the stream ended"
             try:
-                self._read_connection(began_s)
+                self._read_connection()
             except ShopcueError as error:
                 problem = str(error)
             except Exception as error:
@@ -291,7 +294,7 @@ class Stream:
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
         self._frames.close()
 
-    def _read_connection(self, began_s: float) -> None:
+    def _read_connection(self) -> None:
         """Read one connection to its end."""
         sampling = self._method.settings.sampling
         shift_s: float | None = None
@@ -306,7 +309,7 @@ class Stream:
                     self._hear(item, shift_s)
                     continue
                 if shift_s is None:
-                    shift_s = self._start_of_connection_s(began_s) - item.time_s
+                    shift_s = self._start_of_connection_s() - item.time_s
                     if self._recorder is not None:
                         self._recorder.place(shift_s)
                     self._frames.put(Note("live"))
@@ -318,8 +321,10 @@ class Stream:
         if self._ears is not None and shift_s is not None:
             self._ears.hear(self._name, AudioChunk(chunk.start_s + shift_s, chunk.samples, chunk.rate_hz))
 
-    def _start_of_connection_s(self, began_s: float) -> float:
-        """Return the time of the stream at which a connection starts: the gap before it counts."""
-        if self.counts.connections == 1:
+    def _start_of_connection_s(self) -> float:
+        """Return the time of the stream at which a connection starts: the gap before it counts, as the clock saw it."""
+        now_s = time.monotonic()
+        if self._began_s is None:
+            self._began_s = now_s - self._first_s
             return self._first_s
-        return max(time.monotonic() - began_s, self._read_s + 1 / self._method.settings.sampling.rate_hz)
+        return max(now_s - self._began_s, self._read_s + 1 / self._method.settings.sampling.rate_hz)
