@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TextIO
@@ -151,8 +152,9 @@ class Journal:
         os.truncate(path, whole)
 
     def _remember(self, event: dict[str, Any]) -> None:
-        self.number, self.told_at = int(event["event_id"]), float(event["at"])
-        self.reached_s = max(self.reached_s, float(event["media_s"]))
+        self.number = int(event["event_id"])
+        if not self.told_at or float(event["media_s"]) > self.reached_s:
+            self.reached_s, self.told_at = float(event["media_s"]), float(event["at"])
         kind, data = event["type"], event["data"]
         if not kind.startswith("focus."):
             return
@@ -165,7 +167,7 @@ class Journal:
 
 @dataclass
 class _Sink:
-    """Tells what one stream says. heard: the comments that have come; ids: of the focuses by their numbers."""
+    """Tells what one stream says. comments: that have come; ids: of the focuses by their numbers."""
 
     journal: Journal
     tell: Tell
@@ -176,10 +178,15 @@ class _Sink:
     now_s: float = 0.0
     ids: dict[int, str] = field(default_factory=dict)
     _clock_s: float = 0.0
+    _cut_off_s: float | None = None
 
     def announce(self, news: Sequence[Announcement], now_s: float) -> None:
         """Tell the news, one line each."""
         self.now_s = now_s
+        if self._cut_off_s is not None:
+            missed = {"start_s": self._cut_off_s, "end_s": now_s}
+            self._cut_off_s = None
+            self._say("stream.update", {"state": "live", "missed": missed})
         for each in news:
             focus_id = self.ids.get(each.number) or self.journal.new_id()
             self.ids[each.number] = focus_id
@@ -219,10 +226,9 @@ class _Sink:
     def heard(self, utterances: Sequence[Utterance]) -> None:
         """Take what was heard; the focuses that it names say so themselves."""
 
-    def missed(self, start_s: float, end_s: float) -> None:
-        """Tell the span that nobody watched."""
-        self.now_s = end_s
-        self._say("stream.update", {"state": "starting", "missed": {"start_s": start_s, "end_s": end_s}})
+    def go_on(self, reached_s: float) -> None:
+        """Go on after a run that was cut off there; what nobody watched is told when the next picture is there."""
+        self.now_s = self._cut_off_s = reached_s
 
     def _say(self, kind: str, data: dict[str, Any]) -> None:
         self.tell(self.journal.write(kind, self.now_s, data))
@@ -284,10 +290,10 @@ def live(
             resumed=resumed,
             full="drop" if source.endless else "wait",
         )
-        while not sink.ended.wait(0.2):
-            if stop is not None and stop.is_set():
-                stream.stop()
-                break
+        with suppress(KeyboardInterrupt):  # Ctrl-C ends the watching, and what was found is kept
+            while not (sink.ended.wait(0.2) or (stop is not None and stop.is_set())):
+                pass
+        stream.stop()
     finally:
         engine.close()
         journal.close()
@@ -327,7 +333,7 @@ def _go_on(journal: Journal, sink: _Sink) -> tuple[float, tuple[Focus, ...]]:
     cut = [(focus_id, focus) for focus_id, (still, focus) in journal.focuses.items() if still]
     sink.ids.update(enumerate(focus_id for focus_id, _ in cut))
     reached_s, first_s = journal.reached_s, journal.reached_s + max(0.0, time.time() - journal.told_at)
-    sink.missed(reached_s, first_s)
+    sink.go_on(reached_s)
     return first_s, tuple(replace(focus, end_s=max(focus.end_s, reached_s)) for _, focus in cut)
 
 
