@@ -10,7 +10,7 @@ from pathlib import Path
 
 import av
 
-from clips import VideoSpec, write_video
+from clips import Sound, VideoSpec, write_video
 from engine.films import FPS, Film
 from sources.servers import pushed
 
@@ -18,13 +18,13 @@ _BETWEEN_S = 0.01
 
 
 def write_film(film: Film, path: Path) -> Path:
-    """Write a film with a key frame each second."""
+    """Write a film with a key frame each second, and a tone."""
     times_s = tuple(n / FPS for n in range(round(film.seconds * FPS)))
     spec = VideoSpec(
         times_s, lambda n: film.picture(n / FPS), options={"preset": "ultrafast"}, key_frames_every=FPS, rate_hz=FPS
     )
     with av.open(str(path), "w") as container:
-        write_video(container, spec)
+        write_video(container, spec, [Sound(0.0, film.seconds)])
     return path
 
 
