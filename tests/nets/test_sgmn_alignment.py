@@ -103,23 +103,27 @@ def test_before_training_motion_compensation_leaves_frames_nearly_as_they_are() 
     assert torch.nn.functional.cosine_similarity(moved, frames, dim=-1).min() > 0.9
 
 
-def test_the_filter_equals_the_loop() -> None:
+@pytest.mark.parametrize("dim", [12, 5])
+def test_the_filter_equals_the_loop(dim: int) -> None:
     torch.manual_seed(4)
-    layer, texts = TextFilter(12, 5, narrow=3), torch.randn(3, 12, generator=MAKE)
+    layer, texts = TextFilter(12, dim, narrow=3), torch.randn(3, 12, generator=MAKE)
+    loud(layer)
     for row, actual in zip(texts.tolist(), layer(texts), strict=True):
         one = plain.unit(row)
         gate = plain.linear(layer.gate[2], plain.relu(plain.linear(layer.gate[0], [one])))[0]
-        kept = [2 * plain.sigmoid(g) * x for g, x in zip(gate, one, strict=True)]
-        expected = plain.unit(plain.linear(layer.project, [kept])[0])
+        kept = [[2 * plain.sigmoid(g) * x for g, x in zip(gate, one, strict=True)]]
+        kept = plain.add(kept, plain.linear(layer.up, plain.linear(layer.down, kept)))
+        expected = plain.unit((plain.linear(layer.project, kept) if dim < 12 else kept)[0])
         torch.testing.assert_close(actual, torch.tensor(expected), rtol=1e-4, atol=1e-6)
 
 
 def test_the_filter_starts_by_keeping_alike_what_is_alike_and_nothing_from_nothing() -> None:
     torch.manual_seed(4)
-    same_width = TextFilter(64, 64)
-    texts = units(6, 64)
+    same_width = TextFilter(256, 256)
+    texts = units(6, 256)
     torch.testing.assert_close(same_width(texts) @ same_width(texts).T, texts @ texts.T, rtol=0.05, atol=0.05)
-    assert (TextFilter(64, 16)(torch.zeros(2, 64)) == 0).all()
+    for dim in (256, 16):
+        assert (TextFilter(256, dim)(torch.zeros(2, 256)) == 0).all()
 
 
 def test_texts_are_filtered_alike_and_a_blank_one_says_nothing(alignment: Alignment) -> None:

@@ -39,7 +39,7 @@ class SgmnConfig:
     side_px: int = 160
     dim: int = 256
     frozen: int = 11
-    text_dim: int = 512
+    text_dim: int = 0
     frames: int = 10
     heads: int = 4
     te: bool = True
