@@ -109,7 +109,7 @@ def write_report(
     *,
     products: Sequence[Product] = (),
     pictures: Mapping[str, Image] | None = None,
-    frames: Iterable[Frame] = (),
+    frames: Iterable[Frame | None] = (),
     options: Mapping[str, object] | None = None,
 ) -> Path:
     """Write the report to the file `out` and return its path; see `render_report`. Raises OutputError."""
@@ -124,14 +124,14 @@ def render_report(
     *,
     products: Sequence[Product] = (),
     pictures: Mapping[str, Image] | None = None,
-    frames: Iterable[Frame] = (),
+    frames: Iterable[Frame | None] = (),
     options: Mapping[str, object] | None = None,
 ) -> str:
     """Return the report as HTML, to be written into `folder`, from which the page finds the video.
 
     products: the shop's, shown or not. pictures: product_id -> RGB picture. frames: one for each of `frame_times`, in
-    that order; they are taken one by one, so they may come straight from the video, and may end early. options: what
-    the run was asked for, named in the footer.
+    that order, None where there is none; they are taken one by one, so they may come straight from the video, and may
+    end early. options: what the run was asked for, named in the footer.
     """
     shown, unseen = _products(document, products, pictures or {})
     cards = _cards(document, shown, {product.product_id: product.title for product in products}, frames)
@@ -198,7 +198,7 @@ def _shown(
 
 
 def _cards(
-    document: FocusDocument, shown: Sequence[Shown], titles: Mapping[str, str], frames: Iterable[Frame]
+    document: FocusDocument, shown: Sequence[Shown], titles: Mapping[str, str], frames: Iterable[Frame | None]
 ) -> list[Card]:
     drawn = _drawn(document, frames)
     place = {number: index for index, product in enumerate(shown) for number, _ in product.times}
@@ -234,13 +234,14 @@ def _part(name: str, value: float, low: float, high: float) -> Part:
 Box = tuple[float, float, float, float]
 
 
-def _drawn(document: FocusDocument, frames: Iterable[Frame]) -> dict[int, tuple[Picture, Box | None]]:
+def _drawn(document: FocusDocument, frames: Iterable[Frame | None]) -> dict[int, tuple[Picture, Box | None]]:
     """Return for each focus its frame, and the box in pixels of `Frame.image` as x, y, width, height."""
     drawn: dict[int, tuple[Picture, Box | None]] = {}
     try:
         for number, frame in zip(_pictured(document), frames, strict=False):
-            box = _box_in(frame, document.focuses[number].evidence.box)
-            drawn[number] = (_picture(frame.image, _FRAME_PX), box)
+            if frame is not None:
+                box = _box_in(frame, document.focuses[number].evidence.box)
+                drawn[number] = (_picture(frame.image, _FRAME_PX), box)
     except MediaError:
         pass  # the video broke off: its focuses are still worth a page, and each frame that could be read
     return drawn

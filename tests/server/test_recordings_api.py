@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Iterator
 from datetime import datetime
@@ -19,14 +20,15 @@ from clips import picture_number
 from server.catalogue import stock
 from server.conftest import SHOP
 from server.listening import follow, listening
-from server.matched import COAT, add_matched
+from server.matched import COAT, add_matched, focus
 from shopcue.database import Database, videos
+from shopcue.database.focuses import put_focuses
 from shopcue.database.tables import Video
 from shopcue.server.recordings import Recordings
 from shopcue.server.services import Services
 from shopcue.server.settings import ServerSettings
 from shopcue.sources.recorder import Recorder
-from shopcue.sources.recordings import read_recording
+from shopcue.sources.recordings import Segment, Shelf, read_recording
 from sources.servers import FPS, write_numbered
 
 LENGTH_S = 6.0
@@ -44,12 +46,17 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def kept(film: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a recorder makes of the film, sent twice."""
     folder = tmp_path_factory.mktemp("kept") / "recording"
-    recorder = Recorder(folder, segment_s=2.0)
     for start_s in STARTS_S:
-        send(film, recorder, start_s)
+        record(film, folder, start_s)
+    return folder
+
+
+def record(film: Path, folder: Path, start_s: float) -> None:
+    """Record one connection, in three segments: no more than wait for a slow disk."""
+    recorder = Recorder(folder, segment_s=2.0)
+    send(film, recorder, start_s)
     recorder.close()
     assert not recorder.problem
-    return folder
 
 
 def send(film: Path, recorder: Recorder, start_s: float) -> None:
@@ -144,16 +151,13 @@ def test_what_it_names_is_there_and_is_the_film(viewer: TestClient, recorded: st
 def test_a_playlist_that_did_not_change_is_not_sent_again(
     viewer: TestClient, parts: Services, stream: str, film: Path
 ) -> None:
-    recorder = Recorder(parts.settings.recording_folder(stream), segment_s=2.0)
-    send(film, recorder, 0.0)
-    recorder.close()
+    folder = parts.settings.recording_folder(stream)
+    record(film, folder, 0.0)
     address = f"/api/videos/{stream}/recording/live.m3u8"
     first = viewer.get(address)
     again = viewer.get(address, headers={"If-None-Match": first.headers["etag"]})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
-    goes_on = Recorder(parts.settings.recording_folder(stream), segment_s=2.0)
-    send(film, goes_on, 10.0)
-    goes_on.close()
+    record(film, folder, 10.0)
     later = viewer.get(address, headers={"If-None-Match": first.headers["etag"]})
     assert later.status_code == 200
     assert later.text.count(".ts\n") == 2 * first.text.count(".ts\n") == 6
@@ -284,26 +288,23 @@ def test_a_frame_of_a_segment_that_was_deleted_meanwhile(
     viewer: TestClient, parts: Services, stream: str, film: Path
 ) -> None:
     folder = parts.settings.recording_folder(stream)
-    recorder = Recorder(folder, segment_s=2.0)
-    send(film, recorder, 0.0)
-    recorder.close()
+    record(film, folder, 0.0)
     assert viewer.get(f"/api/videos/{stream}/frame?t=4.5").status_code == 200
     (folder / "00000002.ts").unlink()
     assert "00000002.ts" in error(viewer, f"/api/videos/{stream}/frame?t=5.0")
 
 
-def test_the_poster_is_of_the_last_minutes(viewer: TestClient, parts: Services, stream: str, film: Path) -> None:
+def test_the_poster_is_of_the_last_minutes(viewer: TestClient, parts: Services, stream: str, kept: Path) -> None:
     assert viewer.get(f"/api/videos/{stream}").json()["poster"] is None
-    recorder = Recorder(parts.settings.recording_folder(stream), segment_s=1.0)
-    for n in range(9):
-        send(film, recorder, 10.0 * n)
-    recorder.close()
+    shelf = Shelf(parts.settings.recording_folder(stream), keep_s=None, keep_bytes=None)
+    contents = [(kept / f"{n:08}.ts").read_bytes() for n in range(3)]
+    for n in range(54):  # the 50th begins at picture 100 of the film
+        shelf.add(Segment(n, 2.0 * n, 2.0, follows=True), contents[n % 3])
     address = viewer.get(f"/api/videos/{stream}").json()["poster"]
     assert address == f"/api/videos/{stream}/poster"
     answer = viewer.get(address)
     assert answer.headers["content-type"] == "image/jpeg"
-    # Segments are of one second, six a connection: number 50 is the third one of the ninth.
-    assert abs(number(answer.content) - 2.5 * FPS) <= 1
+    assert number(answer.content) == 100 + FPS
     with PIL.Image.open(BytesIO(answer.content)) as picture:
         assert picture.size == (320, 180)
 
@@ -409,7 +410,7 @@ def test_a_stream_says_whether_it_is_recorded_and_how_it_fares(seller: TestClien
 @pytest.fixture
 def writing(parts: Services, stream: str, film: Path) -> Iterator[Recorder]:
     """A recorder as the worker has it, in the midst of a stream."""
-    recorder = Recorder(parts.settings.recording_folder(stream), segment_s=1.0)
+    recorder = Recorder(parts.settings.recording_folder(stream), segment_s=2.0)
     send(film, recorder, 0.0)
     yield recorder
     recorder.close()
@@ -425,6 +426,20 @@ def test_deleting_a_stream_deletes_what_is_kept_also_while_it_is_written(
     assert not parts.settings.video_folder(stream).exists()
     assert list(parts.settings.temporary_folder.iterdir()) == []
     assert seller.get(f"/api/videos/{stream}/recording/live.m3u8").status_code == 404
+
+
+def test_the_report_of_a_stream_shows_what_is_kept_of_it(seller: TestClient, parts: Services, recorded: str) -> None:
+    stock(parts, SHOP, [COAT])
+    with parts.database.write() as session:
+        video = videos.get_video(session, recorded)
+        # The middle of each is where its frame is from: the second one was not recorded.
+        put_focuses(session, video, [focus(COAT, 4, 6), focus(COAT, 10, 18), focus(COAT, 22, 24)])
+    page = seller.get(f"/api/videos/{recorded}/exports/report.html").text
+    parts.settings.recording_folder(recorded).unlink()
+    without = seller.get(f"/api/videos/{recorded}/exports/report.html").text
+    images = [set(re.findall(r"data:image/jpeg;base64,([A-Za-z0-9+/=]+)", text)) for text in (page, without)]
+    shown = [number(base64.b64decode(image)) for image in images[0] - images[1]]
+    assert sorted(shown) == [2 * FPS, 3 * FPS]
 
 
 def test_corrections_of_a_stream_come_with_their_pictures(seller: TestClient, parts: Services, recorded: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from itertools import islice
 from pathlib import Path
@@ -14,10 +14,11 @@ from shopcue.catalog.rows import to_products
 from shopcue.catalog.thumbnails import decode_thumbnail
 from shopcue.database.focuses import UNREVIEWED, to_record
 from shopcue.database.tables import Focus, Video
-from shopcue.records import Image
+from shopcue.errors import MediaError, Missing
+from shopcue.records import Frame, Image
 from shopcue.server.problems import TooMany
 from shopcue.server.services import Services
-from shopcue.sources.files import frames_at
+from shopcue.sources.files import frame_at, frames_at
 
 _FRAME_SIDE_PX: Final = 640
 _PICTURE_SIDE_PX: Final = 320
@@ -59,18 +60,31 @@ class Reports:
         if not self._turn.acquire(timeout=_PATIENCE_S):
             raise TooMany("other reports are being made; try again later", _PATIENCE_S)
         try:
-            media = self._parts.settings.media_file(video.video_id)
-            times = report.frame_times(document) if media else []
             return report.render_report(
                 document,
                 Path(),
                 products=to_products(self._parts.store.snapshot(video.shop).rows),
                 pictures=self._pictures(video.shop, document),
-                frames=frames_at(media, times, _FRAME_SIDE_PX) if media and times else (),
+                frames=self._frames(video, report.frame_times(document)),
                 options=options,
             )
         finally:
             self._turn.release()
+
+    def _frames(self, video: Video, times_s: Sequence[float]) -> Iterator[Frame | None]:
+        """Yield what a video shows at some times; of a stream only what is kept of it."""
+        media = self._parts.settings.media_file(video.video_id)
+        if media is not None and times_s:
+            yield from frames_at(media, times_s, _FRAME_SIDE_PX)
+        elif video.kind == "stream":
+            yield from (self._kept_frame(video, time_s) for time_s in times_s)
+
+    def _kept_frame(self, video: Video, time_s: float) -> Frame | None:
+        try:
+            moment = self._parts.recordings.moment(video, time_s)
+            return frame_at(moment.path, moment.time_s, _FRAME_SIDE_PX)
+        except (Missing, MediaError):
+            return None
 
     def _pictures(self, shop: str, document: exports.FocusDocument) -> dict[str, Image]:
         """Return the first pictures of the products that a report shows, and of some that the video does not."""
