@@ -62,8 +62,8 @@ class TextFilter(nn.Module):
     """The filter layer of eq. 4, the same for speech and titles: text vectors -> unit vectors. (N, Dt) -> (N, Dt').
 
     Decided: a gate in [0, 2] on each unit, told by the whole text, drops what is chatter; a layer of low rank is added
-    and joins what means the same. Both start as nearly nothing, since what the text encoder finds alike is alike: a
-    whole matrix in their place, drawn at random, took four times as many steps to get back to where it had started.
+    and joins what means the same. Both start as nearly nothing, since what the text encoder finds alike is alike: on
+    composed speech, a whole matrix drawn at random in their place needed 200 steps to be as good as no filter at all.
     What multiplies the text has no bias: a text that says nothing, a zero vector, stays zero.
 
     width: Dt. dim: Dt'; where it is less, a last layer, drawn orthogonal, narrows. narrow: inside gate and added layer.
