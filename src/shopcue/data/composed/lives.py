@@ -176,4 +176,4 @@ def _on_air(wanted: Sequence[int], seed: tuple[int, ...], rng: Rng) -> Iterator[
         typical = _TYPICAL_S * float(np.exp(rng.normal(0, _SPREAD)))
         duration_s = round(min(max(typical, _DURATION_S[0]), _DURATION_S[1]), 1)
         yield ClipPlan(wanted[place], (*seed, number), round(now_s, 1), duration_s)
-        now_s += duration_s + float(rng.exponential(20))
+        now_s += duration_s + 1.0 + float(rng.exponential(20))
