@@ -14,7 +14,7 @@ from shopcue.nets.sgmn.encoders import (  # noqa: E402
     HousePictureEncoder,
     HouseTextEncoder,
 )
-from shopcue.nets.sgmn.network import Sgmn, SgmnBatch, SgmnConfig  # noqa: E402
+from shopcue.nets.sgmn.network import Sgmn, SgmnBatch, SgmnConfig, build_picture_encoder  # noqa: E402
 
 MAKE = torch.Generator().manual_seed(3)
 PIXELS = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8, generator=MAKE)
@@ -77,6 +77,14 @@ def test_gradients_reach_what_is_trained_and_nothing_else(frozen: int) -> None:
         elif not name.endswith("look.key.bias"):  # which no softmax sees
             assert parameter.grad is not None, name
             assert parameter.grad.abs().max() > 0, name
+
+
+def test_unless_told_otherwise_the_finer_half_is_frozen() -> None:
+    for config, frozen in ((SgmnConfig(), 11), (SgmnConfig(frozen=0), 0), (SgmnConfig(frozen=17), 17)):
+        with torch.device("meta"):
+            picture = build_picture_encoder(config)
+        assert isinstance(picture, HousePictureEncoder)
+        assert picture.frozen_blocks == frozen
 
 
 def test_weights_that_replace_the_net_are_frozen_again() -> None:

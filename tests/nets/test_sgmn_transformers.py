@@ -15,7 +15,13 @@ from torch import Tensor  # noqa: E402
 
 from shopcue.errors import SettingsError, WeightsError  # noqa: E402
 from shopcue.nets.sgmn.encoders import ENCODERS, EncoderSettings  # noqa: E402
-from shopcue.nets.sgmn.network import Sgmn, SgmnBatch, SgmnConfig  # noqa: E402
+from shopcue.nets.sgmn.network import (  # noqa: E402
+    Sgmn,
+    SgmnBatch,
+    SgmnConfig,
+    build_picture_encoder,
+    build_text_encoder,
+)
 from shopcue.nets.sgmn.transformer_encoders import ClipTextEncoder, load_clip, load_tokenizer  # noqa: E402
 
 MAKE = torch.Generator().manual_seed(7)
@@ -133,6 +139,14 @@ def test_attention_is_that_of_the_last_layer(folders: dict[str, Path], name: str
     standing = ENCODERS[name].picture(EncoderSettings(weights=str(folders[name]), frozen=3))
     with pytest.raises(SettingsError, match="all 3 layers are frozen"):
         standing.attention(standing.trunk(pictures))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_unless_told_otherwise_all_of_it_is_trained_as_in_the_paper(folders: dict[str, Path], name: str) -> None:
+    picture = build_picture_encoder(SgmnConfig(encoder=name, weights=str(folders[name])))
+    assert all(parameter.requires_grad for parameter in picture.parameters())
+    text = build_text_encoder(SgmnConfig(encoder=name, weights=str(folders[name])))
+    assert not any(parameter.requires_grad for parameter in text.parameters())
 
 
 @pytest.mark.parametrize("name", NAMES)

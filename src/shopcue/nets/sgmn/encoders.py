@@ -21,6 +21,8 @@ from shopcue.nets.sgmn.attention import Attention, whisper
 
 Tokens = dict[str, Tensor]
 
+_HOUSE_FROZEN = 11  # blocks: all of the finer map
+
 
 class PictureEncoder(nn.Module):
     """Pictures -> one vector each, and one for each of P places (SGMN eq. 1 and 2).
@@ -92,7 +94,7 @@ class HousePictureEncoder(PictureEncoder):
         *,
         dim: int = 256,
         side_px: int = 160,
-        frozen_blocks: int = 11,
+        frozen_blocks: int = _HOUSE_FROZEN,
         heads: int = 4,
     ) -> None:
         super().__init__()
@@ -179,14 +181,15 @@ class EncoderSettings:
 
     weights: for those of transformers, a folder in the hub's format, or a name on the hub; '' is the published one.
     download: whether the hub may be asked for what is not in its local cache. side_px, dim: of the house encoder; those
-    of others are in their folder. frozen: blocks or layers, from the pixels up, that are not trained.
+    of others are in their folder. frozen: blocks or layers, from the pixels up, that are not trained; -1 is what suits
+    the encoder: 11 of the house one, which a processor can train, and none of others, as in the paper.
     """
 
     weights: str = ""
     download: bool = False
     side_px: int = 160
     dim: int = 256
-    frozen: int = 0
+    frozen: int = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +201,8 @@ class Encoders:
 
 
 def _house_picture(settings: EncoderSettings) -> PictureEncoder:
-    return HousePictureEncoder(dim=settings.dim, side_px=settings.side_px, frozen_blocks=settings.frozen)
+    frozen = _HOUSE_FROZEN if settings.frozen < 0 else settings.frozen
+    return HousePictureEncoder(dim=settings.dim, side_px=settings.side_px, frozen_blocks=frozen)
 
 
 def _house_text(settings: EncoderSettings) -> TextEncoder:
@@ -211,7 +215,8 @@ def _of_transformers(published: str) -> Encoders:
     def picture(settings: EncoderSettings) -> PictureEncoder:
         from shopcue.nets.sgmn.transformer_encoders import VitPictureEncoder, load_clip
 
-        return VitPictureEncoder(load_clip(settings.weights or published, settings.download), settings.frozen)
+        model = load_clip(settings.weights or published, settings.download)
+        return VitPictureEncoder(model, max(settings.frozen, 0))
 
     def text(settings: EncoderSettings) -> TextEncoder:
         from shopcue.nets.sgmn.transformer_encoders import ClipTextEncoder, load_clip, load_tokenizer

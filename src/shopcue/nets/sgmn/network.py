@@ -38,7 +38,7 @@ class SgmnConfig:
     download: bool = False
     side_px: int = 160
     dim: int = 256
-    frozen: int = 11
+    frozen: int = -1
     text_dim: int = 0
     frames: int = 10
     heads: int = 4
@@ -65,7 +65,7 @@ class SgmnConfig:
                 raise SettingsError(f"the encoder is {name!r}, expected one of {', '.join(ENCODERS)}")
         if self.image_rows not in IMAGE_ROWS:
             raise SettingsError(f"image_rows is {self.image_rows!r}, expected one of {', '.join(IMAGE_ROWS)}")
-        least = {"frames": 1, "heads": 1, "dim": 1, "hard": 2, "text_dim": 0, "connected": 0, "frozen": 0}
+        least = {"frames": 1, "heads": 1, "dim": 1, "hard": 2, "text_dim": 0, "connected": 0, "frozen": -1}
         for field in (*least, "margin", "text_weight", "fusion_weight", "beta1", "beta2"):
             value = getattr(self, field)
             if not least.get(field, 0) <= value < float("inf"):
