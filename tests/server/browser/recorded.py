@@ -62,7 +62,7 @@ def add_recorded(front: Shopfront, scratch: Path, *, live: bool = True, publishe
     with front.parts.database.write() as session:
         video_id = add_video(session, SHOP, "stream", "Evening live", "rtmp://camera.example/live").video_id
     lay_recording(front.parts.settings.recording_folder(video_id), scratch, ended=not live)
-    health = {"frames": 60, "dropped": 0, "waiting": 0, "connections": 2, "faults": 0}
+    health: dict[str, object] = {"frames": 60, "dropped": 0, "waiting": 0, "connections": 2, "faults": 0}
     health |= {"behind_s": 0.2, "deaf_s": 0.0, "recording": "on" if live else ""}
     with front.parts.database.write() as session:
         change_video(
@@ -72,7 +72,7 @@ def add_recorded(front: Shopfront, scratch: Path, *, live: bool = True, publishe
     return video_id
 
 
-def number_shown(page: Page, video: str = "document.querySelector('video')") -> int:
-    """Return the number of the picture that a page's video shows."""
-    shown: int = page.evaluate(f"({NUMBER})({video})")
+def number_shown(page: Page, video: str = "video") -> int:
+    """Return the number of the picture that a page's video (or canvas) shows."""
+    shown: int = page.locator(video).evaluate(NUMBER)
     return shown

@@ -4,6 +4,7 @@
  * It also learns when frames are shown (their presentation times), which is what the ends of a focus snap to.
  */
 
+import { isRecording, Recording } from "../js/recording.js";
 import { firstNot } from "../js/sorted.js";
 
 const MOST_FRAMES = 5000;
@@ -40,27 +41,30 @@ export class FrameTimes {
 }
 
 /**
- * Learn how far apart the frames of a file are, before anybody plays it: its first few are shown to nobody.
+ * Learn how far apart the frames of a file or a recording are, before anybody plays it: its first few are shown to nobody.
  *
  * Resolves when done, or after a while where the browser does not say or does not play it.
  */
 export async function learnFrames(url, frames) {
   const probe = document.createElement("video");
   if (!probe.requestVideoFrameCallback) return;
-  Object.assign(probe, { muted: true, preload: "auto", src: url });
+  Object.assign(probe, { muted: true, preload: "auto" });
+  const recording = isRecording(url) ? new Recording(probe, url, { start_s: 0 }) : null;
+  if (!recording) probe.src = url;
   await new Promise((done) => {
     let seen = 0;
     const frame = (_, { mediaTime }) => {
-      frames.add(mediaTime);
+      frames.add(recording ? recording.timeAt(mediaTime) : mediaTime);
       seen += 1;
       if (seen < PROBED_FRAMES) probe.requestVideoFrameCallback(frame); else done();
     };
     probe.requestVideoFrameCallback(frame);
     probe.addEventListener("error", done);
-    probe.play().catch(done);
+    probe.autoplay = true; // as soon as there is something
     setTimeout(done, PROBE_MS);
   });
   probe.pause();
+  recording?.close();
   probe.removeAttribute("src");
   probe.load();
 }

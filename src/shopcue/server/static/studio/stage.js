@@ -14,9 +14,9 @@ const LIVE_DELAY_S = 4; // nearer to the edge a player has nothing left to load
 const isHls = (url) => /\.m3u8($|\?)/i.test(url);
 
 /** Play `url` in the element: plainly, or where it is HLS through hls.js, which says where the live edge is. */
-async function load(element, url, frames, fail) {
+async function load(element, url, fail) {
   const plain = () => { element.src = url; return () => { element.removeAttribute("src"); element.load(); }; };
-  if (!isHls(url)) { frames.known = learnFrames(url, frames); return plain(); }
+  if (!isHls(url)) return plain();
   const { default: Hls } = await import("../vendor/hls.light.js");
   if (!Hls.isSupported()) {
     if (element.canPlayType("application/vnd.apple.mpegurl")) return plain();
@@ -129,7 +129,10 @@ function usePlaying({ ref, video, media, onRecording }) {
     element.addEventListener("error", fail);
     let unload = () => recording?.close();
     let gone = false;
-    if (!recorded) load(element, url, media.frames, fail).then((done) => { if (gone) done(); else unload = done; }, fail);
+    if (recorded || !isHls(url)) media.frames.known = learnFrames(url, media.frames);
+    // A stream that is on plays at once, unless somebody wants to see another moment; it is not started again later.
+    if (on && !media.still) element.play().catch(() => {});
+    if (!recorded) load(element, url, fail).then((done) => { if (gone) done(); else unload = done; }, fail);
     return () => { gone = true; element.removeEventListener("error", fail); release(); unload(); };
   }, [url, media]);
   useEffect(() => { if (media.recording) media.recording.on = on; }, [on, url]);
@@ -144,7 +147,7 @@ export function Stage({ video, media, focus, duration, onStep, hole, onRecording
   const framed = !playable && (recorded || !stream);
   return html`<div class="stage">
     <div class="screen" style=${{ "--ratio": video.width && video.height ? video.width / video.height : 16 / 9 }}>
-      ${url && html`<video ref=${ref} hidden=${!playable} playsinline preload="auto" muted=${stream} autoplay=${stream && isOn(video)}
+      ${url && html`<video ref=${ref} hidden=${!playable} playsinline preload="auto" muted=${stream}
         poster=${video.poster} tabindex="-1" onClick=${() => media.toggle()} aria-label=${video.title}></video>`}
       ${framed && html`<${StillFrame} video=${video} media=${media} />`}
       ${!playable && !framed && html`<${Poster} video=${video} />`}

@@ -245,7 +245,7 @@ export function Timeline({ focuses, holes, duration, liveTime, chosenId, media, 
     </div>
     ${holes.length > 0 && html`<p class="unseen">Not recorded: ${holes.map(([start, end]) => `${clock(start)} to ${clock(end)}`).join(", ")}</p>`}
     <${TimelineMap} lanes=${lanes} holes=${holes} view=${view} change=${change} duration=${duration} media=${media} />
-    <div class="tl-scroll" ref=${scroll} style=${{ "--label": `${labelWidth}px` }}>
+    <div class="tl-scroll" ref=${scroll} tabindex=${lanes.length ? undefined : "0"} role=${lanes.length ? undefined : "group"} aria-label=${lanes.length ? undefined : "Lanes"} style=${{ "--label": `${labelWidth}px` }}>
       <${Ruler} view=${view} width=${width} onScrub=${(time) => media.seek(Math.min(Math.max(time, 0), duration))} />
       <div class="tl-lanes" style=${{ height: `${lanes.length * laneHeight}px` }} onClick=${seekTo}>
         <${Holes} holes=${holes} view=${view} width=${width} />
