@@ -242,14 +242,14 @@ print(tracemalloc.get_traced_memory()[1] * len(pairs) // len(every))
 
 def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:
     """In a process of its own: what a long run of tests has interned would be counted too."""
-    count = 5_000
+    count = 4_000
     write_many(tmp_path / "training_videoinfo_x.txt", count)
     done = subprocess.run([sys.executable, "-c", MEASURED, tmp_path], capture_output=True, text=True, check=True)
     indexing, listing = map(int, done.stdout.split())
     assert indexing < 2_500_000
     assert listing > 4 * indexing
     pairs = read_lpr4m_pairs(tmp_path, no_notes)
-    assert [pairs[number].image.title for number in (0, 777, count - 1)] == ["title 0", "title 777", "title 4999"]
+    assert [pairs[number].image.title for number in (0, 777, count - 1)] == ["title 0", "title 777", "title 3999"]
     assert len(pickle.dumps(pairs)) < count * 8 + 2_000
     assert pickle.loads(pickle.dumps(pairs))[5] == pairs[5]
 
@@ -525,7 +525,7 @@ FILES = (
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(st.tuples(*[st.dictionaries(st.sampled_from([CLIP, LIVE, f"{CLIP}-0000"]) | st.text(max_size=8), JSON)] * 5))
 def test_whatever_the_files_hold_every_clip_is_a_query(documents: tuple[dict[str, object], ...]) -> None:
     with TemporaryDirectory() as folder:

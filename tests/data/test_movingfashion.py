@@ -345,7 +345,8 @@ def test_frozen_judgements_go_first(root: Path, name: str) -> None:
         ("test.tsv", "query-id\tcorpus-id\tscore\n../a.mp4\timgs/1001.jpg\t1\n"),
         ("test.jsonl", "[1]\n"),
         ("test.jsonl", "{\n"),
-        ("test.jsonl", '{"query-id": 3, "corpus-id": "imgs/1001.jpg", "score": 1}\n'),
+        ("test.jsonl", '{"query-id": "/a.mp4", "corpus-id": 3, "score": 1}\n'),
+        ("test.jsonl", '{"query-id": "videos/a.mp4", "corpus-id": "imgs/1001.jpg", "score": null}\n'),
         ("test.parquet", "PAR1"),
     ],
 )

@@ -331,14 +331,14 @@ def _frozen(root: Path) -> dict[str, list[str]] | None:
     for path in found:
         for row in _JUDGEMENTS[path.suffix](path):
             try:
-                video, image, score = row["query-id"], row["corpus-id"], float(row["score"])
+                video, image, score = str(row["query-id"]), str(row["corpus-id"]), float(row["score"])
                 path_inside(root, video)
             except (KeyError, TypeError, ValueError) as error:
                 raise MediaError(
                     f"{path} holds {str(row)[:80]}; expected query-id, corpus-id and score, as MTEB writes them"
                 ) from error
             if score > 0:
-                judged.setdefault(video, []).append(str(image))
+                judged.setdefault(video, []).append(image)
     return judged if found else None
 
 
