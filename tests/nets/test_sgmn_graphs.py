@@ -215,6 +215,17 @@ def test_the_graph_of_equal_pictures_cannot_change_anything() -> None:
     assert (net(videos, places).images - build()(videos, places).images).abs().max() > 1e-3
 
 
+@pytest.mark.parametrize("off", ["i2i", "v2v", "cross"])
+def test_a_graph_that_is_off_leaves_the_rest_as_it_starts(off: str) -> None:
+    torch.manual_seed(0)
+    every, after_every = Interaction(D, L, heads=2).state_dict(), torch.rand(1)
+    torch.manual_seed(0)
+    fewer, after_fewer = Interaction(D, L, heads=2, **{off: False}).state_dict(), torch.rand(1)
+    assert set(every) > set(fewer)
+    assert all(torch.equal(value, every[name]) for name, value in fewer.items())
+    assert torch.equal(after_every, after_fewer)
+
+
 def test_pairs_may_come_in_any_order() -> None:
     net, videos, images = build(), units(N, L, D), units(N, D)
     order = torch.tensor([1, 2, 0])

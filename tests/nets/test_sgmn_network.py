@@ -157,6 +157,17 @@ def test_each_component_can_be_left_out(off: dict[str, bool], terms: set[str], g
     assert not any(name.startswith(gone) for name in net.state_dict())
 
 
+def test_each_row_of_table_7_starts_as_the_one_before_it() -> None:
+    off: dict[str, bool] = {"te": False, "tmc": False, "gci": False, "smf": False}
+    before = build(replace(SMALL, **off)).state_dict()  # type: ignore[arg-type]
+    for component in ("te", "tmc", "gci", "smf"):
+        off.pop(component)
+        now = build(replace(SMALL, **off)).state_dict()  # type: ignore[arg-type]
+        assert set(now) > set(before)
+        assert all(torch.equal(value, now[name]) for name, value in before.items())
+        before = now
+
+
 def test_without_text_speech_changes_nothing() -> None:
     net, given = build(replace(SMALL, te=False)), batch()
     with torch.no_grad():

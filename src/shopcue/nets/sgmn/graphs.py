@@ -125,9 +125,9 @@ class Interaction(nn.Module):
         super().__init__()
         self.frames, self.k = frames, k or max(1, frames // 2)
         self.image_branch, self.video_branch = Branch(dim, heads), Branch(dim, heads)
-        self.i2i = Relevance(frames) if i2i else None
-        self.v2v = Relevance(frames) if v2v else None
-        self.v2i = Relevance(frames) if cross else None
+        # All are drawn and some are dropped, so that what is not switched starts alike in all rows of table 6.
+        graphs = [(Relevance(frames), wanted) for wanted in (i2i, v2v, cross)]
+        self.i2i, self.v2v, self.v2i = (graph if wanted else None for graph, wanted in graphs)
 
     def forward(self, videos: Tensor, images: Tensor, mask: Tensor | None = None) -> Interacted:
         """Return what clip n and picture n make of each other.
