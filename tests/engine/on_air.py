@@ -9,12 +9,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import av
+import pytest
 
 from clips import Sound, VideoSpec, write_video
 from engine.films import FPS, Film
 from sources.servers import pushed
 
+SECONDS = 42.5
+SHOWN_S = ((2.0, 7.0), (9.0, 36.0), (38.0, 42.0))
+KILLED_S = 15.0
+LIVE_AGAIN_S = 10.0  # on a machine that has nothing else to do
+
 _BETWEEN_S = 0.01
+_SPIN_S = 0.2
+
+
+def slowness() -> float:
+    """How many times slower than a machine of its own this process is now."""
+    began_s, until_s = time.monotonic(), time.thread_time() + _SPIN_S
+    while time.thread_time() < until_s:
+        pass
+    return (time.monotonic() - began_s) / _SPIN_S
+
+
+def check_again(again_s: float, slow: float) -> None:
+    """Check that a stream was live again soon, as far as that can be told; skips what a busy machine has spoilt."""
+    if KILLED_S + again_s > SHOWN_S[1][1] - 2.0 and slow > 2.0:
+        pytest.skip(f"the machine works {slow:.0f} times slower than alone, too slow to watch a show")
+    assert again_s < LIVE_AGAIN_S * max(1.0, slow)
 
 
 def write_film(film: Film, path: Path) -> Path:
