@@ -24,7 +24,7 @@ from transformers import (
 from shopcue.errors import SettingsError, WeightsError
 from shopcue.nets.sgmn.encoders import PictureEncoder, TextEncoder, Tokens
 
-_MODELS = {"clip": CLIPModel, "chinese_clip": ChineseCLIPModel}
+_MODELS: dict[str, Any] = {"clip": CLIPModel, "chinese_clip": ChineseCLIPModel}
 _MEAN = (0.48145466, 0.4578275, 0.40821073)  # of RGB in [0, 1], as both were trained with
 _STD = (0.26862954, 0.26130258, 0.27577711)
 _PUBLISHED_CONTEXT = 52  # Yang et al., 2022: the characters that Chinese-CLIP was trained to read
@@ -103,9 +103,10 @@ class VitPictureEncoder(PictureEncoder):
 
 
 class ClipTextEncoder(TextEncoder):
-    """The text transformer of a CLIP, frozen. model, tokenizer: as `load_clip` and `load_tokenizer` return them.
+    """The text transformer of a CLIP, frozen, which reads up to `longest` tokens.
 
-    Raises WeightsError where the tokenizer is not the model's.
+    model, tokenizer: as `load_clip` and `load_tokenizer` return them. Raises WeightsError where the tokenizer is of
+    another model.
     """
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -113,13 +114,13 @@ class ClipTextEncoder(TextEncoder):
         self.text_model, self.projection = model.text_model, model.text_projection
         self.width = model.config.projection_dim
         self._first_token = isinstance(model, ChineseCLIPModel)  # else the last one, which the model picks itself
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         # Where a folder has no vocabulary, transformers makes up an empty tokenizer, to which all texts are alike.
         known, expected = len(tokenizer), model.config.text_config.vocab_size
         if not expected / 2 <= known <= expected:
             raise WeightsError(f"the tokenizer knows {known} tokens, expected {expected}; give the one of the model")
         positions = model.config.text_config.max_position_embeddings
-        self._longest = min(_PUBLISHED_CONTEXT, positions) if self._first_token else positions
+        self.longest = min(_PUBLISHED_CONTEXT, positions) if self._first_token else positions
         self.requires_grad_(False)
         self.train(False)
 
@@ -128,8 +129,8 @@ class ClipTextEncoder(TextEncoder):
 
         A text is cut to what the model reads: 77 tokens of CLIP, 52 of Chinese-CLIP as published.
         """
-        encoded = self._tokenizer(
-            list(texts), padding=True, truncation=True, max_length=self._longest, return_tensors="pt"
+        encoded = self.tokenizer(
+            list(texts), padding=True, truncation=True, max_length=self.longest, return_tensors="pt"
         )
         return dict(encoded)
 
