@@ -40,6 +40,7 @@ from shopcue.data.lpr4m import read_lpr4m_bench, read_lpr4m_pairs
 from shopcue.data.lpr4m_rows import (
     ClipName,
     clip_of_frame,
+    is_main_image,
     largest_box,
     product_of_image,
     read_boxes,
@@ -291,13 +292,22 @@ def test_what_is_no_id_raises_nothing_else(text: str) -> None:
         assert set(text) <= set(string.ascii_letters + string.digits + "_-")
 
 
-def test_main_images_go_by_their_product() -> None:
-    assert read_image_id(COAT) == read_image_id(f"{COAT}-0") == read_image_id(f"{COAT}-00") == COAT
-    assert read_image_id(f"{COAT}-3") == f"{COAT}-3"
-    assert product_of_image(f"{COAT}-3") == product_of_image(COAT) == COAT
-    assert read_image_id("abc-0") == "abc-0", "no uuid, no number"
+def test_images_of_a_product_are_numbered() -> None:
     nil = "00000000-0000-0000-0000-000000000000"
-    assert read_image_id(nil) == nil
+    for image_id, product, main in (
+        (COAT, COAT, True),
+        (f"{COAT}-0", COAT, True),
+        (f"{COAT}-00", COAT, True),
+        (f"{COAT}-3", COAT, False),
+        (nil, nil, True),
+        ("abc-1", "abc-1", True),
+        ("7", "7", True),
+    ):
+        assert (read_image_id(image_id), product_of_image(image_id), is_main_image(image_id)) == (
+            image_id,
+            product,
+            main,
+        )
 
 
 PLAIN = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="'\"\\"), max_size=30)
@@ -370,17 +380,17 @@ def test_a_clip_searches_the_main_images_of_its_own_live(tmp_path: Path) -> None
     write_test_files(tmp_path)
     bench, notes = read(tmp_path)
     assert bench.name == "lpr4m, main images"
-    assert bench.galleries == {LIVE: (COAT, SKIRT, RING), OTHER_LIVE: ()}
-    assert [clip.image_ids for clip in bench.clips] == [(COAT,), (COAT, SKIRT), (UNSEEN,)]
+    assert bench.galleries == {LIVE: (f"{COAT}-0", SKIRT, RING), OTHER_LIVE: ()}
+    assert [clip.image_ids for clip in bench.clips] == [(f"{COAT}-0",), (f"{COAT}-0", SKIRT), (UNSEEN,)]
     assert [clip.live_id for clip in bench.clips] == [LIVE, LIVE, OTHER_LIVE]
     assert [clip.speech for clip in bench.clips] == ["看这件大衣\tand a tab", "", ""]
     assert {key: image.title for key, image in bench.images.items()} == {
-        COAT: "羊毛 coat",
+        f"{COAT}-0": "羊毛 coat",
         SKIRT: "skirt",
         RING: "",
         UNSEEN: "",
     }
-    assert bench.images[COAT].path == tmp_path / "gallery" / LIVE / f"{COAT}-0.jpg"
+    assert bench.images[f"{COAT}-0"].path == tmp_path / "gallery" / LIVE / f"{COAT}-0.jpg"
     assert bench.images[SKIRT].path == tmp_path / "gallery" / f"{SKIRT}.jpg"
     assert bench.images[RING].path is None
     assert [note for note in notes if "title_6076.txt, line 3" in note]
@@ -393,8 +403,8 @@ def test_a_clip_searches_the_main_images_of_its_own_live(tmp_path: Path) -> None
 def test_every_image_of_a_true_product_is_true(tmp_path: Path) -> None:
     write_test_files(tmp_path)
     bench, _ = read(tmp_path, "all")
-    assert bench.galleries[LIVE] == (COAT, f"{COAT}-1", SKIRT, RING)
-    assert bench.clips[0].image_ids == (COAT, f"{COAT}-1")
+    assert bench.galleries[LIVE] == (f"{COAT}-0", f"{COAT}-1", SKIRT, RING)
+    assert bench.clips[0].image_ids == (f"{COAT}-0", f"{COAT}-1")
     assert bench.images[f"{COAT}-1"].product_id == COAT
     assert bench.images[f"{COAT}-1"].title == "羊毛 coat", "the title of its product"
 
@@ -457,21 +467,23 @@ def test_the_layout_of_the_sample(tmp_path: Path) -> None:
     (tmp_path / "annotations" / "test_liveid_to_gallery_110.json").unlink()
     touch(tmp_path / "gallery" / LIVE / f"{COAT}-1.jpg", tmp_path / "gallery" / OTHER_LIVE / f"{SKIRT}-0.jpg")
     bench, notes = read(tmp_path)
-    assert bench.galleries == {LIVE: (COAT, RING), OTHER_LIVE: (SKIRT,)}
+    assert bench.galleries == {LIVE: (f"{COAT}-0", f"{RING}-0"), OTHER_LIVE: (f"{SKIRT}-0",)}
     assert bench.clips[0].frames == (), "a path that leaves the folder spoils a clip, and nothing else"
     assert bench.clips[1].frames == (FrameRef(tmp_path / "query" / SHARED_CLIP / "0003.jpg", box=(0.0, 0.0, 1.0, 0.5)),)
     assert sum("gallery_main.txt, line" in note for note in notes) == 2
     bench, _ = read(tmp_path, "all")
-    assert bench.galleries == {LIVE: (COAT, f"{COAT}-1"), OTHER_LIVE: (SKIRT,)}, "as they lie on disk"
+    assert bench.galleries == {LIVE: (f"{COAT}-0", f"{COAT}-1"), OTHER_LIVE: (f"{SKIRT}-0",)}, "as they lie on disk"
 
 
-def test_main_images_may_be_told_by_their_titles(tmp_path: Path) -> None:
+def test_where_nothing_tells_main_images_all_that_are_listed_are_searched(tmp_path: Path) -> None:
     write_test_files(tmp_path, **{"test_liveid_to_gallery_110.json": {LIVE: [COAT, SKIRT, RING]}})
-    assert read(tmp_path)[0].galleries[LIVE] == (COAT, SKIRT)
-    assert read(tmp_path, "all")[0].galleries[LIVE] == (COAT, SKIRT, RING)
-    (tmp_path / "annotations" / "test_image_title_6076.txt").unlink()
-    with pytest.raises(MediaError, match="main one"):
-        read(tmp_path)
+    bench, notes = read(tmp_path)
+    assert bench.galleries[LIVE] == read(tmp_path, "all")[0].galleries[LIVE] == (COAT, SKIRT, RING)
+    assert bench.name == "lpr4m, listed images"
+    assert sum("main ones" in note for note in notes) == 1
+    titled, _ = read(tmp_path, "titled")
+    assert titled.galleries[LIVE] == (COAT, SKIRT)
+    assert titled.name == "lpr4m, titled images"
 
 
 def test_hostile_ids_are_misses(tmp_path: Path) -> None:

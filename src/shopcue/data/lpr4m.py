@@ -18,8 +18,13 @@
       gallery/<live>/<shop image>.jpg                  or gallery/<shop image>.jpg; a main image may end in -0.jpg
 
 4,013,617 training clips of 332,438 shop images; 20,079 test clips of 110 lives, 66,358 shop images. A clip searches the
-images of its own live: about 55 main images, or about 603 in all. LPR4M is downloaded picture by picture, from lists
-of addresses, and `lpr4m_downloads` files what img2dataset has fetched; as nobody has all of it, no picture is required.
+images of its own live: about 55 main images, or about 603 in all. Main are those in gallery_main.txt, or else those
+without a number or with 0 where there are numbers; where neither tells, all that are listed for a live are searched,
+which the name of the figure says. The published titles are about as many as the main images, and may be taken for a
+sign of them. Every image of a product of the truth is true.
+
+LPR4M is downloaded picture by picture, from lists of addresses: `lpr4m_downloads` files what img2dataset has fetched.
+As hardly anybody has all of it, no picture is required.
 
 Table 4 of SGMN groups the test clips by scale, visible duration and number of products, and its test files do not say
 how. The code of RICE's authors has thresholds, applied to boxes of a detector that is not published: mean share of the
@@ -56,6 +61,7 @@ from shopcue.data.lpr4m_rows import (
     clip_of_frame,
     frame_path,
     is_id,
+    is_main_image,
     product_of_image,
     read_clip_id,
     read_image_id,
@@ -64,7 +70,7 @@ from shopcue.data.lpr4m_rows import (
 )
 from shopcue.errors import MediaError
 
-GALLERIES = ("main", "all")
+GALLERIES = ("main", "all", "titled")
 
 _TRUTH = "test_videoid_to_gtimage_*.json"
 _LIVES = "test_liveid_to_gallery_*.json"
@@ -101,16 +107,16 @@ def read_lpr4m_pairs(root: Path, skipped: Skipped, frames: int = 10, files: Iter
 def read_lpr4m_bench(root: Path, skipped: Skipped, gallery: str = "main", frames: int = 10) -> ClipBench:
     """Return the test clips, each with `frames` even frames, and the galleries of their lives.
 
-    frames: 0 where no pixels are to be read. gallery: one of `GALLERIES`, the main image of each product or all its
-    images. skipped: told in one line each of what cannot be read and how much is missing. A clip without frames, of a
-    live without a gallery, or whose image is not in it, is a query all the same. Raises MediaError where truth or
-    galleries are missing or damaged.
+    frames: 0 where no pixels are to be read. gallery: one of `GALLERIES`, the main image of each product, all images,
+    or those with a title. skipped: told in one line each of what cannot be read and how much is missing. A clip
+    without frames, of a live without a gallery, or whose image is not in it, is a query all the same. Raises
+    MediaError where truth or galleries are missing or damaged.
     """
     if gallery not in GALLERIES:
-        raise MediaError(f"LPR4M has no gallery {gallery!r}; expected {' or '.join(GALLERIES)}")
+        raise MediaError(f"LPR4M has no gallery {gallery!r}; expected {', '.join(GALLERIES)}")
     truth = {clip_id: _image_ids(entry, clip_id, skipped) for clip_id, entry in _required(root, _TRUTH).items()}
     titles = _texts(root, _TITLES, read_image_id, skipped)
-    galleries = _main_galleries(root, titles, skipped) if gallery == "main" else _all_galleries(root, skipped)
+    searched, galleries = _galleries(root, gallery, titles, skipped)
     owned = {live_id: _by_product(image_ids) for live_id, image_ids in galleries.items()}
     notes = _read_notes(root, skipped)
     clips = []
@@ -118,45 +124,47 @@ def read_lpr4m_bench(root: Path, skipped: Skipped, gallery: str = "main", frames
         live_id = _live_of(clip_id, skipped)
         galleries.setdefault(live_id, ())
         same = owned.get(live_id, {})
-        answers = dict.fromkeys(image for one in true for image in (one, *same.get(product_of_image(one), ())))
+        answers = dict.fromkeys(image for one in true for image in same.get(product_of_image(one), [one]))
         clips.append(_clip(root, clip_id, tuple(answers), live_id, notes, frames))
     _report(clips, galleries, frames, skipped)
     return ClipBench(
-        f"lpr4m, {gallery} images", tuple(clips), _shop_images(root, galleries, clips, titles, skipped), galleries
+        f"lpr4m, {searched} images", tuple(clips), _shop_images(root, galleries, clips, titles, skipped), galleries
     )
 
 
 # ---- shop images ---------------------------------------------------------------------------------------------------
 
 
-def _main_galleries(root: Path, titles: dict[str, str], skipped: Skipped) -> dict[str, tuple[str, ...]]:
-    """Return the main images of each live: those listed, or else those without a number, or else those with a title.
-
-    The published titles are as many as the main images, and the code that came with them takes no other image.
-    """
-    listed = _find(root, _MAIN)
-    if listed is not None:
-        found: dict[str, dict[str, None]] = defaultdict(dict)
-        for number, line in text_lines(listed):
-            live_id, slash, name = line.rpartition("/")
-            try:
-                if not slash:
-                    raise ValueError("expected <live>/<shop image>.jpg")
-                image_id = read_image_id(Path(name).stem)
-            except ValueError as error:
-                skipped(one_line(f"{listed}, line {number}: {error}"))
-                continue
-            found[live_id][image_id] = None
-        return {live_id: tuple(image_ids) for live_id, image_ids in found.items()}
+def _galleries(
+    root: Path, gallery: str, titles: dict[str, str], skipped: Skipped
+) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """Return which images of each live are searched, and the name of that choice."""
+    if gallery == "main" and (listed := _find(root, _MAIN)) is not None:
+        return gallery, _listed_galleries(listed, skipped)
     every = _all_galleries(root, skipped)
+    if gallery == "all":
+        return gallery, every
+    if gallery == "titled":
+        return gallery, {live: tuple(one for one in ids if one in titles) for live, ids in every.items()}
     if any(product_of_image(image) != image for image_ids in every.values() for image in image_ids):
-        return {live: tuple(one for one in ids if product_of_image(one) == one) for live, ids in every.items()}
-    if not titles:
-        raise MediaError(
-            f"{root} says of no shop image that it is a product's main one, expected {_MAIN} or {_TITLES}; "
-            "add one of them, or search all images"
-        )
-    return {live: tuple(one for one in ids if one in titles) for live, ids in every.items()}
+        return gallery, {live: tuple(filter(is_main_image, ids)) for live, ids in every.items()}
+    skipped(f"nothing in {root} says which shop images are main ones: all that are listed for a live are searched")
+    return "listed", every
+
+
+def _listed_galleries(path: Path, skipped: Skipped) -> dict[str, tuple[str, ...]]:
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for number, line in text_lines(path):
+        live_id, slash, name = line.rpartition("/")
+        try:
+            if not slash:
+                raise ValueError("expected <live>/<shop image>.jpg")
+            image_id = read_image_id(Path(name).stem)
+        except ValueError as error:
+            skipped(one_line(f"{path}, line {number}: {error}"))
+            continue
+        found[live_id][image_id] = None
+    return {live_id: tuple(image_ids) for live_id, image_ids in found.items()}
 
 
 def _all_galleries(root: Path, skipped: Skipped) -> dict[str, tuple[str, ...]]:
@@ -202,7 +210,7 @@ def _shop_images(
         if path is None:
             missing.append(image_id)
         product_id = product_of_image(image_id)
-        title = titles.get(image_id) or titles.get(product_id, "")
+        title = next((titles[name] for name in (image_id, product_id, f"{product_id}-0") if name in titles), "")
         images[image_id] = ShopImage(image_id, path, title, product_id)
     if missing:
         skipped(f"{len(missing)} of {len(images)} shop images are not on disk, such as {missing[0]}")

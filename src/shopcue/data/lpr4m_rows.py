@@ -1,8 +1,8 @@
 """The ids and rows of LPR4M, read by grammars of their own: what comes from strangers is matched, never evaluated.
 
 A clip is called `<live_id>-<start_ms>-<end_ms>`, a frame of it `<live_id>-<start_ms>-<end_ms>-<number>`; a live's id is
-a uuid, which holds dashes itself. A shop image is called by a uuid; a live's further images of the same product by that
-uuid and a number, of which 0 is the main image and is left out here, as the truth leaves it out.
+a uuid, which holds dashes itself. A shop image is called by a uuid, or by the uuid of its product and a number, which
+is 0 for the main image.
 
 A row of training is tab-separated, in one of two layouts, told apart by their number of columns:
  11 video_id, frame ids, boxes, image_id, title, category id, category, speech, scale, visible duration, products
@@ -79,17 +79,29 @@ def clip_of_frame(frame_id: str) -> str:
 
 
 def read_image_id(text: str) -> str:
-    """Return the id of a shop image, without the number 0 of a main image; raises ValueError for what is none."""
+    """Return the id of a shop image; raises ValueError for what is none."""
     if not is_id(text):
         raise ValueError(f"{text[:120]!r} is no shop image; expected a uuid, or a uuid and a number")
-    return product_of_image(text) if re.search("-0+$", text) else text
+    return text
 
 
 def product_of_image(image_id: str) -> str:
-    """Return the uuid that the images of one product share, or the id itself where it holds no such number."""
-    fields = image_id.split("-")
-    numbered = len(fields) == _UUID_FIELDS + 1 and _NUMBER.fullmatch(fields[-1])
-    return "-".join(fields[:-1]) if numbered else image_id
+    """Return the uuid that the images of one product share, or the id itself where it holds no number."""
+    product, number = _numbered(image_id)
+    return image_id if number is None else product
+
+
+def is_main_image(image_id: str) -> bool:
+    """Whether an image is not a further one of its product: it has no number, or 0."""
+    return not _numbered(image_id)[1]
+
+
+def _numbered(image_id: str) -> tuple[str, int | None]:
+    """Return the uuid and the number of an id that has both."""
+    product, _, number = image_id.rpartition("-")
+    if product.count("-") == _UUID_FIELDS - 1 and _NUMBER.fullmatch(number):
+        return product, int(number)
+    return product, None
 
 
 def read_strings(text: str) -> list[str]:
