@@ -4,65 +4,26 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from shopcue.announcing import Announcement
+from engine.recognisers import Always, Counting
+from engine.sinks import Fixed, Kept, spans
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
 from shopcue.engine import Engine
 from shopcue.engine.hearing import Ears
 from shopcue.listening import Listener
-from shopcue.methods import Method, open_method
+from shopcue.methods import Method
 from shopcue.pipeline import Words, find_focuses
-from shopcue.records import AudioChunk, Comment, Detections, Floats, Focus, Frame, Gallery, Utterance
-from shopcue.settings import Models, Settings
+from shopcue.records import AudioChunk, Detections, Focus, Frame, Gallery
 from shopcue.sources.files import probe, read_frames
 from shopcue.sources.live import PacedFile
 from shopcue.sources.synthetic import make_shop, make_stream
-
-
-@dataclass
-class Fixed:
-    """A shop that does not change."""
-
-    gallery: Gallery
-
-    def refresh(self) -> bool:
-        return False
-
-
-@dataclass
-class Kept:
-    """A sink that keeps what it is told."""
-
-    news: list[Announcement] = field(default_factory=list)
-    states: list[tuple[str, str]] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def announce(self, news: Sequence[Announcement], now_s: float) -> None:
-        self.news += news
-
-    def state(self, state: str, problem: str) -> None:
-        self.states.append((state, problem))
-        if state in ("stopped", "failed"):
-            self.ended.set()
-
-    def words(self) -> Iterable[Utterance | Comment]:
-        return ()
-
-    def heard(self, utterances: Sequence[Utterance]) -> None:
-        self.listened = [*getattr(self, "listened", ()), *utterances]
-
-    def focuses(self) -> list[Focus]:
-        found = {each.number: each.focus for each in self.news if each.kind != "withdraw"}
-        for number in [each.number for each in self.news if each.kind == "withdraw"]:
-            del found[number]
-        return sorted(found.values(), key=lambda focus: focus.start_s)
 
 
 @dataclass(frozen=True)
@@ -71,11 +32,6 @@ class Show:
 
     video: Path
     gallery: Gallery
-
-
-@pytest.fixture(scope="module")
-def method() -> Method:
-    return open_method("two-stage", Settings(models=Models(threads=1)))
 
 
 @pytest.fixture(scope="module")
@@ -98,10 +54,6 @@ def engine(method: Method) -> Iterator[Engine]:
     while left := [t.name for t in threading.enumerate() if t.name in ("shopcue-stream", "shopcue-batcher")]:
         assert time.monotonic() < deadline_s, f"{left} were left over"
         time.sleep(0.05)
-
-
-def spans(focuses: Sequence[Focus]) -> list[tuple[str, float, float]]:
-    return [(focus.product_id, focus.start_s, focus.end_s) for focus in focuses]
 
 
 def alone(show: Show, method: Method) -> list[Focus]:
@@ -168,28 +120,6 @@ def test_a_fault_in_a_session_costs_a_moment_and_no_focus(
     for ours, theirs in zip(sink.focuses(), whole, strict=True):
         assert abs(ours.start_s - theirs.start_s) <= 1.0
         assert abs(ours.end_s - theirs.end_s) <= 1.0
-
-
-class Counting:
-    """A recogniser that takes its time and says how much sound it was given."""
-
-    fingerprint = "counting"
-
-    def __init__(self, work_s: float) -> None:
-        self.work_s, self.heard_s = work_s, 0.0
-
-    def recognise(self, samples: Floats) -> list[Utterance]:
-        time.sleep(self.work_s)
-        self.heard_s += len(samples) / 16_000
-        return [Utterance(0.0, len(samples) / 16_000, f" {round(float(samples.mean()) * 10)}")]
-
-
-class Always:
-    """Voice is everywhere where the sound is not zero."""
-
-    def spans(self, samples: Floats) -> list[tuple[int, int]]:
-        loud = np.flatnonzero(samples)
-        return [(int(loud[0]), int(loud[-1]) + 1)] if len(loud) else []
 
 
 def test_ears_hear_every_stream_and_give_each_its_own() -> None:

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from engine.sinks import Fixed, Kept, spans
 from shopcue.announcing import Announcement
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
 from shopcue.engine import Stream
 from shopcue.errors import MediaError
-from shopcue.methods import Method, open_method
+from shopcue.methods import Method
 from shopcue.pipeline import Words, find_focuses
-from shopcue.records import AudioChunk, Catalog, Comment, Focus, Frame, Gallery, Utterance
-from shopcue.settings import Models, Settings
+from shopcue.records import AudioChunk, Catalog, Focus, Frame, Gallery
 from shopcue.sources.files import read_frames
 from shopcue.sources.live import PacedFile
 from shopcue.sources.live.reading import PacketSink
 from shopcue.sources.subtitles import read_subtitles
 from shopcue.sources.synthetic import Stream as Show
 from shopcue.sources.synthetic import make_shop, make_stream
-
-
-@pytest.fixture(scope="module")
-def method() -> Method:
-    return open_method("two-stage", Settings(models=Models(threads=1)))
 
 
 @pytest.fixture(scope="module")
@@ -51,57 +46,6 @@ def offline(show: tuple[Path, Show], gallery: Gallery, method: Method) -> list[F
     words = Words(read_subtitles(show[1].speech))
     frames = read_frames(show[1].video)
     return find_focuses(method.session(gallery), frames, method.detector, words, 23.5)
-
-
-@dataclass
-class Fixed:
-    """A shop on air that changes when it is told to."""
-
-    gallery: Gallery
-    coming: Gallery | None = None
-
-    def refresh(self) -> bool:
-        if self.coming is None:
-            return False
-        self.gallery, self.coming = self.coming, None
-        return True
-
-
-@dataclass
-class Kept:
-    """A sink that keeps what it is told, and says what it was given."""
-
-    said: list[Utterance] = field(default_factory=list)
-    news: list[tuple[float, Announcement]] = field(default_factory=list)
-    states: list[tuple[str, str]] = field(default_factory=list)
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def announce(self, news: Sequence[Announcement], now_s: float) -> None:
-        self.news += [(now_s, each) for each in news]
-
-    def state(self, state: str, problem: str) -> None:
-        self.states.append((state, problem))
-        if state in ("stopped", "failed"):
-            self.ended.set()
-
-    def words(self) -> Iterable[Utterance | Comment]:
-        said, self.said = self.said, []
-        return said
-
-    def heard(self, utterances: Sequence[Utterance]) -> None:
-        self.listened = [*getattr(self, "listened", ()), *utterances]
-
-    def focuses(self) -> list[Focus]:
-        found: dict[int, Focus] = {}
-        for _, each in self.news:
-            found[each.number] = each.focus
-            if each.kind == "withdraw":
-                del found[each.number]
-        return sorted(found.values(), key=lambda focus: focus.start_s)
-
-
-def spans(focuses: list[Focus]) -> list[tuple[str, float, float]]:
-    return [(focus.product_id, focus.start_s, focus.end_s) for focus in focuses]
 
 
 @dataclass
@@ -187,6 +131,36 @@ def test_a_connection_that_breaks_is_made_again_and_time_goes_on(gallery: Galler
     ]
     assert sink.states[-1] == ("stopped", "")
     assert stream.counts.frames == 5
+
+
+@pytest.mark.parametrize("first_s", [0.0, 500.0])
+def test_time_is_that_of_the_clock_from_the_first_picture_or_from_before_an_interruption(
+    gallery: Gallery, method: Method, first_s: float
+) -> None:
+    """A new stream waits for its publisher, and its time with it; one that was cut off goes on without us."""
+    given_s: list[float] = []
+
+    def late(rate_hz: float, max_side_px: int) -> Generator[Frame, None, None]:
+        time.sleep(1.5)
+        given_s.append(time.monotonic())
+        yield Frame(70.0, np.full((90, 160, 3), 127, np.uint8))
+        raise MediaError("broke")
+
+    class Clocked(Kept):
+        def announce(self, news: Sequence[Announcement], now_s: float) -> None:
+            seen_s.append(now_s)
+
+    seen_s: list[float] = []
+    began_s = time.monotonic()
+    stream = Stream("live", Broken([late, late]), Fixed(gallery), method, Clocked(), first_s=first_s)
+    stream.start()
+    deadline_s = time.monotonic() + 60
+    while len(seen_s) < 2 and time.monotonic() < deadline_s:
+        time.sleep(0.02)
+    stream.stop()
+    expected_s = [first_s + at_s - (began_s if first_s else given_s[0]) for at_s in given_s]
+    assert seen_s[:2] == pytest.approx(expected_s, abs=0.4)
+    assert stream.counts.connections >= 2
 
 
 def test_a_slow_looker_loses_old_frames_and_counts_them(
