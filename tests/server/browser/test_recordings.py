@@ -124,6 +124,13 @@ def test_the_studio_shows_the_picture_of_each_moment(front: Shopfront, ended: st
         number += step
         page.wait_for_timeout(150)
         assert settled_number(page, STUDIO) == number, key
+    # Who plays on and stops stays there, whatever is loaded meanwhile.
+    page.keyboard.press(" ")
+    eventually(lambda: number_shown(page, STUDIO) > number + FPS // 2)
+    page.keyboard.press(" ")
+    stopped = settled_number(page, STUDIO)
+    page.wait_for_timeout(600)
+    assert settled_number(page, STUDIO) == stopped > number + FPS // 2
 
 
 def test_what_was_not_recorded_is_hatched_and_skipped(front: Shopfront, ended: str, open_studio: OpenStudio) -> None:

@@ -43,6 +43,7 @@ export const isRecording = (address) => /\/recording\/live\.m3u8$/.test(address 
  */
 export class Recording {
   #on = false;
+  #play = () => { this.aimed_s = null; };
 
   constructor(element, address, { start_s = null, on = false, onChange = () => {} } = {}) {
     this.element = element;
@@ -50,18 +51,20 @@ export class Recording {
     this.onChange = onChange;
     this.state = NOTHING;
     this.wanted_s = start_s;
-    this.aimed_s = null; // what the last seek asked for
+    this.aimed_s = null; // what the last seek asked for, until it plays on from there
     this.segments = [];
     this.hls = null;
     this.tries = 0;
     this.timer = 0;
     this.closed = false;
     this.#on = on;
+    element.addEventListener("playing", this.#play);
     this.#load();
   }
 
   close() {
     this.closed = true;
+    this.element.removeEventListener("playing", this.#play);
     clearTimeout(this.timer);
     this.#unload();
   }

@@ -129,9 +129,10 @@ export function typing(event) {
 /**
  * A dialog over the page: focus stays in it, Escape and the backdrop close it, and the focus goes back to where it was.
  *
- * onSubmit makes the body a form; `footer` holds its buttons.
+ * onSubmit makes the body a form; `footer` holds its buttons. reading: there is nothing but text in it, which the keys
+ * scroll where it is longer than the window.
  */
-export function Dialog({ title, onClose, onSubmit, footer, wide = false, class: extra = "", children }) {
+export function Dialog({ title, onClose, onSubmit, footer, reading = false, wide = false, class: extra = "", children }) {
   const ref = useRef(null);
   const id = useId("dialog");
   const pressed = useRef(false);
@@ -144,7 +145,7 @@ export function Dialog({ title, onClose, onSubmit, footer, wide = false, class: 
   }, []);
   const inside = html`
     <header><h2 id=${id}>${title}</h2><${Tool} class="leave" icon="close" label="Close" onClick=${onClose} /></header>
-    <div class="body">${children}</div>
+    <div class="body" tabindex=${reading ? "0" : undefined}>${children}</div>
     ${footer && html`<footer>${footer}</footer>`}`;
   return html`<dialog ref=${ref} class="dialog ${wide ? "wide" : ""} ${extra}" aria-labelledby=${id}
     onCancel=${(event) => { event.preventDefault(); onClose(); }}

@@ -32,6 +32,6 @@ export function actOf(event) {
 
 const shown = (keys) => keys.filter((key) => key !== "=" && key !== "_"); // the same keys without the shift
 
-export const Help = ({ onClose }) => html`<${Dialog} title="Keys" onClose=${onClose}>
+export const Help = ({ onClose }) => html`<${Dialog} title="Keys" reading onClose=${onClose}>
   <dl class="keys">${KEYS.map(([, keys, meaning]) => html`<div key=${meaning}>
     <dt>${shown(keys).map((key) => html`<kbd key=${key}>${NAMES[key] ?? key}</kbd> `)}</dt><dd>${meaning}</dd></div>`)}</dl><//>`;

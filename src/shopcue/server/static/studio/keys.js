@@ -53,7 +53,7 @@ export function actOf(event) {
 const Key = ({ name }) => html`<span class="keys">${name.split("+").filter(Boolean).length > 1
   ? name.split("+").map((part) => html`<kbd>${NAMES[part] ?? part}</kbd>`) : html`<kbd>${NAMES[name] ?? name}</kbd>`}</span>`;
 
-export const Help = ({ onClose }) => html`<${Dialog} title="Keys" wide onClose=${onClose} class="help">
+export const Help = ({ onClose }) => html`<${Dialog} title="Keys" reading wide onClose=${onClose} class="help">
   <div class="help-groups">${GROUPS.map(([name, rows]) => html`<section><h3>${name}</h3><dl>
     ${rows.map(([, keys, text]) => html`<div><dt>${keys.filter((key) => key !== "=" && key !== "_").map((key) => html`<${Key} name=${key} />`)}</dt><dd>${text}</dd></div>`)}</dl></section>`)}
     <section><h3>Pointer</h3><dl>${MORE.map(([keys, text]) => html`<div class="long"><dt>${keys}</dt><dd>${text}</dd></div>`)}</dl></section></div><//>`;
