@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
@@ -31,6 +30,7 @@ _PHOTOS = 24  # of a grocery that are looked at
 _LEAST_INLIERS = 12  # fewer points agree by chance, or the place is off
 _PLACE_SHARES = (0.03, 0.9)  # of the photo that a carton may take
 _SECOND_COLOUR = 0.24
+_GLANCE_PX, _SAME_LOOK = 16, 10.0  # the mean difference of pixels up to which two photos may show one garment
 _CORNERS: Floats = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)
 
 
@@ -47,7 +47,8 @@ class Article:
     """Something that a shop sells. key: names it within the data. kind: a class of garments, `CARTON` or `PRODUCE`.
 
     name, coarse_name: as published, '' for garments. picture: the file it is cut from; mask: its silhouette there, a
-    PNG. colours: one or two, (English, Chinese). photos: of the article among other things, maybe none.
+    PNG. colours: one or two, (English, Chinese). photos: of the article among other things, maybe none. look: what a
+    garment looks like at a glance, RGB of 16 by 16 pixels; nothing for groceries.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Article:
     mask: bytes
     colours: tuple[tuple[str, str], ...]
     photos: tuple[Photo, ...]
+    look: bytes = b""
 
     @property
     def is_garment(self) -> bool:
@@ -81,8 +83,8 @@ def read_articles(
     """Return the articles of clothing/ and grocery/ below `data`, in an order that does not depend on `workers`.
 
     garments: at most so many of each class, all where None. progress: told how many are done, and of how many. A
-    garment that cannot be cut out is left out, and so is a second one with the very same photo. Raises MediaError where
-    a data set is missing.
+    garment that cannot be cut out is left out, and so is one that looks as another does: some were photographed twice,
+    and might be of both splits. Raises MediaError where a data set is missing.
     """
     jobs: list[Callable[[], Article | None]] = []
     photos: dict[int, list[Path]] = {}
@@ -92,14 +94,14 @@ def read_articles(
         _GroceryJob(grocery, tuple(_some(photos.get(grocery.class_id, []))))
         for grocery in read_classes(data / "grocery")
     ]
-    jobs += [_GarmentJob(garment) for garment in _different(data / "clothing", garments)]
+    jobs += [_GarmentJob(garment) for garment in _garments(data / "clothing", garments)]
     found: list[Article] = []
     with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
         results = pool.map(_run, jobs, chunksize=4) if pool is not None else map(_run, jobs)
         for number, article in enumerate(results, 1):
             progress(number, len(jobs))
             found += [article] if article is not None else []
-    return found
+    return list(_unlike(found))
 
 
 def colours_of(picture: Image, mask: Image) -> tuple[tuple[str, str], ...]:
@@ -127,7 +129,8 @@ class _GarmentJob:
             return None
         key, kind = f"garment/{self.garment.kind}/{self.garment.garment_id}", self.garment.kind
         photos = (Photo(self.garment.path, _outline(mask)),)
-        return Article(key, kind, "", "", self.garment.path, _png(mask), colours_of(photo, mask), photos)
+        look = _glance(photo, mask)
+        return Article(key, kind, "", "", self.garment.path, _png(mask), colours_of(photo, mask), photos, look)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,18 +168,13 @@ def _found(picture: Image, outline: Floats, photos: Iterable[Path]) -> Iterator[
             yield Photo(path, np.asarray(placed / np.array(photo.shape[1::-1]), np.float32))
 
 
-def _different(root: Path, per_kind: int | None) -> Iterator[Garment]:
-    """Yield garments of all published splits, at most `per_kind` of each class, no photo twice."""
+def _garments(root: Path, per_kind: int | None) -> Iterator[Garment]:
+    """Yield garments of all published splits, at most `per_kind` of each class."""
     taken: dict[str, int] = {}
-    known: set[bytes] = set()
     for split in (split for split in SPLITS if (root / split).is_dir()):
         for garment in read_garments(root, split):
             taken[garment.kind] = taken.get(garment.kind, 0) + 1
-            if per_kind is not None and taken[garment.kind] > per_kind:
-                continue
-            digest = hashlib.sha256(garment.path.read_bytes()).digest()
-            if digest not in known:
-                known.add(digest)
+            if per_kind is None or taken[garment.kind] <= per_kind:
                 yield garment
 
 
@@ -194,6 +192,26 @@ def _on_white(picture: Image) -> Image:
     closed = cv2.morphologyEx(thing, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     mask = filled(largest_parts(np.asarray(closed, np.uint8), 0.05), 1.0)
     return mask if cv2.countNonZero(mask) > 0.05 * mask.size else cut_plain(picture)
+
+
+def _glance(photo: Image, mask: Image) -> bytes:
+    """Return what lies under a mask, on white, in very few pixels."""
+    x, y, width, height = cv2.boundingRect(mask)
+    alone = np.where(mask[..., None] > 0, photo, np.uint8(255))[y : y + height, x : x + width]
+    return cv2.resize(alone, (_GLANCE_PX, _GLANCE_PX), interpolation=cv2.INTER_AREA).tobytes()
+
+
+def _unlike(articles: Iterable[Article]) -> Iterator[Article]:
+    """Yield the articles without garments that look as an earlier one of their class does."""
+    known: dict[str, list[Floats]] = {}
+    for article in articles:
+        if article.look:
+            look = np.frombuffer(article.look, np.uint8).astype(np.float32)
+            others = known.setdefault(article.kind, [])
+            if others and np.sqrt(((np.array(others) - look) ** 2).mean(axis=1)).min() < _SAME_LOOK:
+                continue
+            others.append(look)
+        yield article
 
 
 def _some(paths: list[Path]) -> list[Path]:
