@@ -19,7 +19,7 @@ from av.packet import Packet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from clips import Image, picture_number
+from clips import Image, Sound, picture_number
 from shopcue.errors import MediaError, OutputError
 from shopcue.records import Frame
 from shopcue.sources import recordings
@@ -77,6 +77,20 @@ def test_what_was_sent_is_there_at_its_time(web_site: Site, tmp_path: Path, name
     assert recording.find(99.9) is None
     assert recording.find(110.0) is None
     assert not list((tmp_path / "recording").glob("*.part"))
+
+
+def test_sound_that_was_announced_and_comes_late_costs_no_pictures(web_site: Site, tmp_path: Path) -> None:
+    video = write_numbered(tmp_path / "live.ts", 9, sounds=[Sound(6.0, 3.0)])
+    web_site.pages["/live"] = video.read_bytes()
+    recorder = Recorder(tmp_path / "recording", segment_s=2.0)
+    for _ in NetworkStream(f"{web_site.address}/live", private=True).read(2.0, 320, sound=True, recorder=recorder):
+        pass
+    recorder.close()
+    assert recorder.problem == ""
+    files = [tmp_path / "recording" / segment.name for segment in read_recording(tmp_path / "recording").segments]
+    assert [number for path in files for number in numbers_in(path)] == list(range(9 * FPS))
+    with av.open(str(files[0])) as first, av.open(str(files[-1])) as last:
+        assert (len(first.streams.audio), len(last.streams.audio)) == (0, 1)
 
 
 def test_players_play_it_and_its_sound(web_site: Site, tmp_path: Path) -> None:

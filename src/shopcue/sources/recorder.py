@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
@@ -103,7 +104,7 @@ class Recorder:
         try:
             if is_video and self._is_cut(packet, shown_s):
                 self._finish(self._ending)
-                self._ending, self._cut = self._cut, _Cut(*self._streams, shown_s, self._extradata)
+                self._ending, self._cut = self._cut, _Cut(*self._known(), shown_s, self._extradata)
             if self._cut is not None:
                 self._take(packet, is_video, time_s, shown_s)
         except (av.FFmpegError, ValueError, OSError) as error:
@@ -124,6 +125,12 @@ class Recorder:
         with suppress(queue.Full):
             self._full.put(None, timeout=_FAREWELL_S)
         self._writer.join(_FAREWELL_S)
+
+    def _known(self) -> tuple[VideoStream, AudioStream | None]:
+        """Return the streams of which a segment can be made now: sound that was announced may not have come yet."""
+        assert self._streams is not None
+        video, audio = self._streams
+        return video, audio if audio is not None and audio.codec_context.sample_rate else None
 
     def _is_cut(self, packet: Packet[Any], shown_s: float) -> bool:
         """Whether a segment is to start with this packet of the video."""
@@ -200,6 +207,8 @@ class _Cut:
             for stream in (video, audio)
             if stream is not None
         }
+        if audio is not None:
+            _complete(self._out[audio.index], audio)
         self._video_index = video.index
         self._extradata = extradata
         self._last_dts: dict[int, int] = {}
@@ -243,3 +252,10 @@ class _Cut:
         """Return the segment as it is to be written."""
         self._container.close()
         return self._file.getvalue()
+
+
+def _complete(out: Stream, audio: AudioStream) -> None:
+    """Tell a copy of sound what only its decoder knows, where it was announced and came later."""
+    context = out.codec_context
+    if isinstance(context, AudioCodecContext) and not context.sample_rate:
+        context.sample_rate, context.layout = audio.codec_context.sample_rate, audio.codec_context.layout
