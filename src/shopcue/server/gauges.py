@@ -19,8 +19,16 @@ from shopcue.server.schemas import StreamHealth
 from shopcue.server.services import Services
 
 _HEALTH = {
-    "frames": ("shopcue_stream_frames", CounterMetricFamily, "Frames that came in since the stream was started."),
-    "dropped": ("shopcue_stream_dropped_frames", CounterMetricFamily, "Of them, those that were not looked at."),
+    "frames": (
+        "shopcue_stream_frames",
+        CounterMetricFamily,
+        "Frames that were looked at since the stream was started.",
+    ),
+    "dropped": (
+        "shopcue_stream_dropped_frames",
+        CounterMetricFamily,
+        "Frames that were left out, because looking took too long.",
+    ),
     "waiting": ("shopcue_stream_waiting_frames", GaugeMetricFamily, "Frames that are to be looked at."),
     "connections": ("shopcue_stream_connections", CounterMetricFamily, "Connections, the first one included."),
     "faults": ("shopcue_stream_faults", CounterMetricFamily, "Faults of ours, after which the stream went on."),

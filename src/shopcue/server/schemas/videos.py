@@ -129,10 +129,10 @@ class FocusCounts(Outgoing):
 class StreamHealth(Outgoing):
     """How a stream fares since it was started last.
 
-    frames: taken in. dropped: of them, without being looked at. waiting: to be looked at. connections: made so far, the
-    first one included. faults: of ours, after which it went on. behind_s: how old the last frame was when it had been
-    looked at. deaf_s: of sound that nobody could listen to. recording: "on", or why nothing is recorded; "" where
-    nothing is to be.
+    frames: looked at. dropped: left out, because looking took too long. waiting: to be looked at. connections: made so
+    far, the first one included. faults: of ours, after which it went on. behind_s: how old the last frame was when it
+    had been looked at. deaf_s: of sound that nobody could listen to. recording: "on", or why nothing is recorded; ""
+    where nothing is to be.
     """
 
     frames: int = 0
