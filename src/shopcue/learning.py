@@ -11,31 +11,41 @@ import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from shopcue.data.clip_pairs import ClipBench, PairIndex
+from shopcue.data.composed_clips import read_composed_bench, read_composed_pairs
 from shopcue.data.deepfashion import ClothesPhoto, find_image, read_consumer_to_shop
+from shopcue.data.lpr4m import read_lpr4m_pairs
+from shopcue.data.movingfashion import FashionPairs, read_movingfashion_pairs
 from shopcue.errors import MediaError, OutputError, SettingsError, WeightsError
 from shopcue.metrics.retrieval import first_hit_ranks_by_label, recall_at
 from shopcue.models.image import fit_square
 from shopcue.nets.dprnet.export import export_dprnet_detector
 from shopcue.nets.export import export_encoder
 from shopcue.nets.retrieval import Embedder
+from shopcue.nets.sgmn.export import export_sgmn
+from shopcue.nets.sgmn.network import Sgmn
 from shopcue.records import Floats, Indices
-from shopcue.training import detection, retrieval
+from shopcue.training import detection, retrieval, sgmn
 from shopcue.training.checkpoints import CHECKPOINT, Checkpoint, fingerprint_data, load_checkpoint
+from shopcue.training.clip_samples import Pixels
+from shopcue.training.clip_validation import bench_ranks, encode_bench, recalls
 from shopcue.training.curves import CURVES, Curves
 from shopcue.training.detection import DetectionConfig, DetectionProgress
 from shopcue.training.detection_samples import read_street_samples
 from shopcue.training.photos import InstancePhoto, read_photo
 from shopcue.training.processes import Process, open_process
 from shopcue.training.retrieval import RetrievalConfig, Validate
+from shopcue.training.sgmn import SgmnTraining
 
 Update = Callable[[str, float, float], None]
 Note = Callable[[str], None]
 C = TypeVar("C")
 
+_VALIDATION_CLIPS = 200
 _VALIDATION_ITEMS = 300
 """Of the val split, what is measured at every save: enough for two digits, few enough to cost a minute."""
 
@@ -113,19 +123,44 @@ def train_detector(job: Job) -> Path:
     return job.out / CHECKPOINT
 
 
-TRAININGS: dict[str, Callable[[Job], Path]] = {retrieval.KIND: train_retrieval, detection.KIND: train_detector}
+def train_sgmn(job: Job) -> Path:
+    """Train SGMN on pairs of clips and shop pictures: LPR4M, MovingFashion or a composed set, whichever lies there."""
+    config = read_config(job.config, SgmnTraining)
+    skipped: list[str] = []
+    pairs = read_clip_pairs(job.data, skipped.append, config.net.frames)
+    if skipped:
+        job.note(f"{len(skipped)} rows of {job.data} are left out; the first: {skipped[0]}")
+    sgmn.train_sgmn(
+        pairs,
+        config,
+        job.out,
+        job.process,
+        data=pairs.fingerprint[:16],
+        resume=job.resume,
+        validate=make_clip_validation(job.data, config),
+        update=job.update,
+    )
+    return job.out / CHECKPOINT
+
+
+TRAININGS: dict[str, Callable[[Job], Path]] = {
+    retrieval.KIND: train_retrieval,
+    detection.KIND: train_detector,
+    sgmn.KIND: train_sgmn,
+}
 
 
 def export(checkpoint: str | Path, out: str | Path) -> Path:
     """Write the net of a checkpoint as an ONNX file, checked against PyTorch, and return its path.
 
-    A retrieval network becomes an image encoder (`models.image = "<out>"`), a detector one of `models.detector`. Raises
-    WeightsError for a checkpoint that cannot be used, OutputError where `out` cannot be written.
+    A retrieval network becomes an image encoder (`models.image = "<out>"`), a detector one of `models.detector`, SGMN a
+    folder that `models.clip` reads. Raises WeightsError for a checkpoint that cannot be used, OutputError where `out`
+    cannot be written.
     """
     target = Path(out)
-    if target.suffix != ".onnx":
-        raise OutputError(f"{target} does not end in .onnx; give the name of the file to write")
     found = load_checkpoint(Path(checkpoint))
+    if found.kind != sgmn.KIND and target.suffix != ".onnx":
+        raise OutputError(f"{target} does not end in .onnx; give the name of the file to write")
     if found.kind not in EXPORTS:
         raise WeightsError(f"{checkpoint} is of {found.kind!r}, which has no export; expected {', '.join(EXPORTS)}")
     try:
@@ -148,9 +183,17 @@ def export_detector(checkpoint: Checkpoint, target: Path) -> None:
     export_dprnet_detector(detector, target, config.side_px, config.side_px)
 
 
+def export_clip_encoder(checkpoint: Checkpoint, target: Path) -> None:
+    """Write what SGMN is in use, a folder: see `models.clip`."""
+    net, config = sgmn.load_sgmn(checkpoint)
+    made = {"data": checkpoint.data, "commit": checkpoint.commit, "steps": str(checkpoint.step)}
+    export_sgmn(net, target, config.fit, made)
+
+
 EXPORTS: dict[str, Callable[[Checkpoint, Path], None]] = {
     retrieval.KIND: export_retrieval,
     detection.KIND: export_detector,
+    sgmn.KIND: export_clip_encoder,
 }
 
 
@@ -212,13 +255,57 @@ def _vectors(
     return np.concatenate(vectors), np.array(labels, np.int64)
 
 
+# ---- the data of SGMN ---------------------------------------------------------------------------------------------
+
+
+def read_clip_pairs(data: Path, skipped: Note, frames: int) -> PairIndex | FashionPairs:
+    """Return the training pairs in a folder, told by what lies there; raises MediaError where nothing known does."""
+    if is_composed(data):
+        return read_composed_pairs(data, skipped, frames)
+    if (data / "train.json").is_file():
+        return read_movingfashion_pairs(data, skipped, frames)
+    return read_lpr4m_pairs(data, skipped, frames)
+
+
+def is_composed(data: Path) -> bool:
+    """Return whether a folder is a composed set of clips."""
+    return (data / "composed-clips.json").is_file()
+
+
+def make_clip_validation(data: Path, config: SgmnTraining) -> Callable[[Sgmn], dict[str, float]] | None:
+    """Return what measures recall on some test clips of a composed set at every save; None for other sets.
+
+    The published sets have no split to validate on, and their test clips are not for choosing by.
+    """
+    if not is_composed(data):
+        return None
+    bench = first_clips(read_composed_bench(data, _quiet, config.net.frames), _VALIDATION_CLIPS)
+
+    def validate(net: Sgmn) -> dict[str, float]:
+        sights = Pixels(net.alignment.picture.side_px, config.net.frames, config.fit)
+        return recalls(bench_ranks(bench, encode_bench(net, bench, sights), config.net.text_weight))
+
+    return validate
+
+
+def first_clips(bench: ClipBench, count: int) -> ClipBench:
+    """Return a bench of its first clips, and of the galleries that they search."""
+    clips = bench.clips[:count]
+    lives = {clip.live_id for clip in clips}
+    galleries = {live_id: gallery for live_id, gallery in bench.galleries.items() if live_id in lives}
+    shown = {image_id for gallery in galleries.values() for image_id in gallery}
+    images = {image_id: image for image_id, image in bench.images.items() if image_id in shown}
+    return dataclasses.replace(bench, clips=clips, images=images, galleries=galleries)
+
+
 # ---- configuration ---------------------------------------------------------------------------------------------------
 
 
 def read_config(path: Path | None, kind: type[C]) -> C:
     """Return the config of a training: a TOML file's keys, the defaults for all others.
 
-    Raises SettingsError for a file that cannot be read, an unknown key, and a value of the wrong type or range.
+    A field that is a config itself is a table of the file. Raises SettingsError for a file that cannot be read, an
+    unknown key, and a value of the wrong type or range.
     """
     if path is None:
         return kind()
@@ -228,26 +315,36 @@ def read_config(path: Path | None, kind: type[C]) -> C:
         raise SettingsError(f"cannot read the config {path}: {error.strerror}; give a TOML file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} is not a TOML file: {error}; write lines such as steps = 1000") from error
+    return _built(values, kind, path)
+
+
+def _built(values: dict[str, Any], kind: type[C], path: Path) -> C:
+    """Return a config of TOML values, and its tables likewise."""
     types = get_type_hints(kind)
     for key, value in values.items():
         if key not in types:
             near = difflib.get_close_matches(key, types, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]!r}?" if near else f"expected one of {', '.join(types)}"
             raise SettingsError(f"unknown key {key!r} in {path}; {hint}")
-        if not _fits(value, types[key]):
+        if dataclasses.is_dataclass(types[key]) and isinstance(value, dict):
+            values = {**values, key: _built(value, types[key], path)}
+        elif not _fits(value, types[key]):
             raise SettingsError(f"{key} is {value!r}, expected a value like {_default(kind, key)!r}")
     return kind(**values)
 
 
 def _fits(value: object, want: type) -> bool:
     """Return whether a TOML value is of a field's type; a list of numbers stands for a tuple of them."""
+    if get_origin(want) is Literal:
+        return value in get_args(want)
     if get_origin(want) is tuple:
         return isinstance(value, list) and all(type(each) in (int, float) for each in value)
     return type(value) is want or (want is float and type(value) is int)
 
 
 def _default(kind: type, key: str) -> object:
-    return next(field.default for field in dataclasses.fields(kind) if field.name == key)
+    found = next(field for field in dataclasses.fields(kind) if field.name == key)
+    return "a table" if found.default is dataclasses.MISSING else found.default
 
 
 def _quiet(line: str) -> None:

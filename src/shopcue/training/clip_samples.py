@@ -7,6 +7,7 @@ run can go on after a kill, and several processes share one batch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Protocol
@@ -202,14 +203,21 @@ class LiveSampler:
 
 
 def groups_of(pairs: Sequence[ClipPair]) -> tuple[Indices, Indices]:
-    """Return the number of each pair's product and of its live, int64 (M,) each; every pair is read once."""
+    """Return the number of each pair's product and of its live, int64 (M,) each; every pair is read once.
+
+    A pair that cannot be read is a product of its own.
+    """
     products, lives = np.empty(len(pairs), np.int64), np.empty(len(pairs), np.int64)
-    numbers: dict[str, int] = {}
+    numbers: dict[str | int, int] = {}
     names: dict[str, int] = {}
     for row in range(len(pairs)):
-        pair = pairs[row]
-        products[row] = numbers.setdefault(pair.image.product_id or pair.image.image_id, len(numbers))
-        lives[row] = names.setdefault(pair.clip.live_id, len(names))
+        product: str | int = row
+        live = ""
+        with suppress(MediaError):
+            pair = pairs[row]
+            product, live = pair.image.product_id or pair.image.image_id, pair.clip.live_id
+        products[row] = numbers.setdefault(product, len(numbers))
+        lives[row] = names.setdefault(live, len(names))
     return products, lives
 
 
@@ -243,7 +251,7 @@ class ClipBatches:
         """Return this process's share of batch `step`."""
         first = self._rank * self._share
         rows = self._sampler(step)[first : first + self._share]
-        pairs = [self._pairs[row] for row in rows.tolist()]
+        pairs = [self._pair(row) for row in rows.tolist()]
         frames, there, pictures = [], [], []
         for place, pair in enumerate(pairs, first):
             rng = np.random.default_rng([self._seed, step, place])
@@ -262,3 +270,10 @@ class ClipBatches:
             self._products[rows],
             int((~known.any(axis=1)).sum()),
         )
+
+    def _pair(self, row: int) -> ClipPair:
+        """Return a pair; one whose video cannot be opened is a pair of nothing: it ends no training."""
+        try:
+            return self._pairs[row]
+        except MediaError:
+            return ClipPair(Clip("", (), image_ids=("",)), ShopImage("", None))
