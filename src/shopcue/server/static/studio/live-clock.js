@@ -3,6 +3,7 @@
 import { useCallback, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 
 const TICK_MS = 500;
+const LONGEST_AHEAD_S = 6; // a stream that runs says more often how far it is
 
 /**
  * `{time, hear}`: the newest moment of the stream in seconds (0 for a recording), and where events are told.
@@ -27,7 +28,7 @@ export function useLiveClock(video, media) {
     if (!stream) return undefined;
     const tick = () => {
       const { media_s, heard } = last.current;
-      const now = live && heard ? media_s + (performance.now() - heard) / 1000 : media_s;
+      const now = live && heard ? media_s + Math.min((performance.now() - heard) / 1000, LONGEST_AHEAD_S) : media_s;
       setTime(now);
       const range = media.element?.seekable;
       if (live && heard && range?.length && !media.recording) media.offset = now - range.end(range.length - 1);
