@@ -62,7 +62,8 @@ Config = Annotated[
 Data = Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.", show_default=False)]
 Encoder = Annotated[Path | None, typer.Option("--model", metavar="FILE", help="The ONNX image encoder to judge.")]
 ClipModel = Annotated[
-    Path | None, typer.Option("--model", metavar="FILE", help="The ONNX model to judge: of clips, or of images.")
+    Path | None,
+    typer.Option("--model", metavar="DIR|FILE", help="The model to judge: of clips, or an ONNX image encoder."),
 ]
 QueryVectors = Annotated[
     Path | None, typer.Option("--queries", metavar="FILE", help="Instead of a model: an .npz of the queries' vectors,")

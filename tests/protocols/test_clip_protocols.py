@@ -229,6 +229,8 @@ class Colours:
 class Telling(MeanPooledFrames):
     """The same, with two words: what is said counts where the picture does not tell."""
 
+    text_weight = 0.5
+
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         assert all(text.strip() for text in texts)
         return np.array([["first" in text, "second" in text] for text in texts], np.float32)
@@ -278,7 +280,7 @@ def test_frames_are_pooled_and_texts_tell_twins_apart(painted: ClipBench) -> Non
 
 
 def test_scores_are_those_of_equation_23(painted: ClipBench) -> None:
-    queries, gallery = encode_bench(painted, Telling(Colours()), text_weight=0.5)
+    queries, gallery = encode_bench(painted, Telling(Colours()))
     frames = Colours().encode([np.full((2, 2, 3), COLOURS[each], np.uint8) for each in ("red", "grey", "red")])
     visual = frames.sum(axis=0) / np.linalg.norm(frames.sum(axis=0))
     shop = Colours().encode([np.full((2, 2, 3), COLOURS["red"], np.uint8)])[0]

@@ -95,6 +95,7 @@ def test_what_cannot_be_judged_is_refused_in_one_line(lpr4m: Path, capsys: pytes
     assert "queries have 4 values a vector" in refusal(capsys, *data, "--queries", queries, "--gallery", wide)
     other = save(lpr4m / "other.npz", [f"{LIVE}-1-2"], eye(0))
     assert "does not have, the first" in refusal(capsys, *data, "--queries", other, "--gallery", gallery)
+    assert "sgmn.json: No such file" in refusal(capsys, *data, "--model", str(lpr4m / "query"))
     assert "no protocol 'rice'" in refusal(capsys, *data, "--model", str(HOUSE), "--protocol", "rice")
     assert "give the folder of LPR4M" in refusal(
         capsys, "lpr4m", "--data", str(lpr4m / "query"), "--queries", queries, "--gallery", gallery

@@ -24,6 +24,7 @@ from shopcue.data.lpr4m_rows import read_image_id
 from shopcue.data.movingfashion import read_movingfashion_bench
 from shopcue.errors import MediaError
 from shopcue.metrics.retrieval import Answers
+from shopcue.models.clip import ClipEncoder
 from shopcue.models.detector import Detector
 from shopcue.models.image import ImageEncoder
 from shopcue.protocols.reports import RetrievalReport
@@ -37,33 +38,29 @@ Note = Callable[[str], None]
 T = TypeVar("T")
 P = TypeVar("P", bound=Sized)
 
-TEXT_WEIGHT = 0.5
-"""λ of eq. 23, as the paper sets it."""
-
 _BATCH = 8  # clips or shop images that are in memory at a time, and as many again that are read ahead
 _TEXTS = 256  # texts that are read at a time
 _THREADS = 2
 _GRADES = {"small": 1, "short": 1, "few": 1, "medium": 2, "large": 3, "long": 3, "abundant": 3}
 
 
-class ClipEncoder(Protocol):
-    """Turns clips, shop images and texts into unit vectors; a text becomes nothing where the model reads none."""
-
-    def encode_clips(self, clips: Sequence[Sequence[Image]]) -> Floats:
-        """Return unit vectors. clips: N times one RGB uint8 frame or more, of any size -> float32 (N, D)."""
-
-    def encode_images(self, images: Sequence[Image]) -> Floats:
-        """Return unit vectors. images: N RGB uint8 pictures of any size -> float32 (N, D)."""
-
-    def encode_texts(self, texts: Sequence[str]) -> Floats:
-        """Return unit vectors. texts: N of what is said or of titles -> float32 (N, T), T is 0 without text."""
-
-
 class MeanPooledFrames:
     """An image encoder as one of clips: the mean of the frames' unit vectors, made a unit vector again. No text."""
 
+    text_weight = 0.0
+
     def __init__(self, encoder: ImageEncoder) -> None:
         self._encoder = encoder
+
+    @property
+    def dim(self) -> int:
+        """D, the length of a vector."""
+        return self._encoder.dim
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the image encoder, and how frames are joined."""
+        return f"{self._encoder.fingerprint}-mean"
 
     def encode_clips(self, clips: Sequence[Sequence[Image]]) -> Floats:
         """Return unit vectors of clips, float32 (N, D)."""
@@ -203,12 +200,13 @@ def encode_bench(
     bench: ClipBench,
     encoder: ClipEncoder,
     *,
-    text_weight: float = TEXT_WEIGHT,
+    text_weight: float | None = None,
     update: Update | None = None,
 ) -> tuple[Floats, Floats]:
     """Return the vectors of the clips and of the shop images, not a number where nothing can be read.
 
-    Raises MediaError where no clip or no shop image can be read at all. -> float32 (Q, D) and (G, D).
+    text_weight: λ, the encoder's own where None. Raises MediaError where no clip or no shop image can be read at all.
+    -> float32 (Q, D) and (G, D).
     """
     searched = {image_id for gallery in bench.galleries.values() for image_id in gallery}
     images = [bench.images.get(each) if each in searched else None for each in image_ids(bench)]
@@ -216,7 +214,8 @@ def encode_bench(
     queries = _encode(bench.clips, read_clip_frames, encoder.encode_clips, "queries", update)
     texts = [clip.speech for clip in bench.clips], ["" if image is None else image.title for image in images]
     spoken, titled = _encode_texts(*texts, encoder)
-    return _side_by_side(queries, text_weight * spoken), _side_by_side(gallery, titled)
+    weight = encoder.text_weight if text_weight is None else text_weight
+    return _side_by_side(queries, weight * spoken), _side_by_side(gallery, titled)
 
 
 def detect_images(images: Sequence[ShopImage], detector: Detector, update: Update | None = None) -> set[str]:

@@ -9,11 +9,11 @@ import numpy as np
 
 from shopcue.data.clip_pairs import ClipBench
 from shopcue.errors import MediaError, ScoreError
+from shopcue.models.clip import ClipEncoder, OnnxClipEncoder
 from shopcue.models.detector import Detector, HouseDetector
 from shopcue.models.image import OnnxEncoder
 from shopcue.protocols.clips import (
     CLIP_PROTOCOLS,
-    ClipEncoder,
     ClipProtocol,
     MeanPooledFrames,
     clip_ids,
@@ -47,10 +47,11 @@ def evaluate(
 ) -> list[RetrievalReport]:
     """Run a protocol of one of `DATA_SETS` on the folder that holds it, and return one report for each gallery.
 
-    model: an ONNX file, or the vectors that another model has made. protocol: of those that the data set has, the usual
-    one where None. detector: an ONNX file as of `models.detector`; without it the annotated boxes are used, or the
-    shipped detector where a protocol asks for one. note: told what of the data is left out. Raises ScoreError for an
-    unknown protocol and for vectors, MediaError and WeightsError for data and models.
+    model: an ONNX file, on clips also a folder as of `models.clip`, or the vectors that another model has made.
+    protocol: of those that the data set has, the usual one where None. detector: an ONNX file as of `models.detector`;
+    without it the annotated boxes are used, or the shipped detector where a protocol asks for one. note: told what of
+    the data is left out. Raises ScoreError for an unknown protocol and for vectors, MediaError and WeightsError for
+    data and models.
     """
     say = note or _quiet
     if data_set in CLIP_PROTOCOLS:
@@ -137,7 +138,12 @@ def _read(
 
 
 def open_clip_encoder(model: Path) -> tuple[str, ClipEncoder]:
-    """Return an encoder of clips out of an ONNX file, and what reports call its way of making one vector of a clip."""
+    """Return an encoder of clips, and what reports call its way of making a vector of one.
+
+    model: a folder, as `models.clip` reads it, or the ONNX file of an image encoder. Raises WeightsError.
+    """
+    if model.is_dir():
+        return OnnxClipEncoder.name, OnnxClipEncoder(model)
     return "mean-pooled frames", MeanPooledFrames(OnnxEncoder(model))
 
 
