@@ -19,9 +19,9 @@ from shopcue.engine import Stream
 
 SOUND_HZ = 16_000
 _SOUND_FRAME = 1024
-_AHEAD_S = 2.0
-_PATIENCE_S = 1.0
-_WAITING_FRAMES = 3
+_AHEAD_S = 1.5
+_PATIENCE_S = 0.3
+_WAITING_FRAMES = 1
 
 
 @dataclass

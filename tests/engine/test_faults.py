@@ -8,6 +8,7 @@ broadcast without one.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,7 +116,10 @@ def watch(show: Show, method: Method, names: Sequence[str]) -> dict[str, Watched
             source, sink = NetworkStream(f"{place.address}/{name}", private=True), Kept()
             stream = sender.watcher = engine.start(name, source, Fixed(gallery), sink, sound=case.listened)
             started[name] = (case, source, sink, stream)
-        assert all(sink.left.wait(120) for _, _, sink, _ in started.values())
+            while not stream.counts.frames:  # what all bring at once in the beginning would wait for too long
+                assert stream.alive
+                time.sleep(0.02)
+        assert all(sink.left.wait(240) for _, _, sink, _ in started.values())
         engine.close()
     return {
         name: Watched(case, sink, stream.counts, source.reception, stream.size, sink.focuses())
