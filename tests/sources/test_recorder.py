@@ -228,6 +228,14 @@ def test_a_full_disk_ends_nothing_but_the_recording(
     assert recording.spans() == [pytest.approx((0, 2), abs=0.01), pytest.approx((5, 8), abs=0.01)]
 
 
+def test_what_others_need_of_the_disk_stays_free(web_site: Site, tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "recording", segment_s=1.0, spare_bytes=1 << 62)
+    record(web_site, write_numbered(tmp_path / "live.ts", 3), recorder)
+    recorder.close()
+    assert "No space left" in recorder.problem
+    assert list((tmp_path / "recording").iterdir()) == []
+
+
 def test_a_really_full_disk(web_site: Site, tmp_path: Path) -> None:
     if os.geteuid() != 0 or shutil.which("mount") is None:
         pytest.skip("a small disk can be mounted by root alone")

@@ -51,18 +51,24 @@ class Recorder:
     """Records a stream into `folder`, over as many connections as it has.
 
     segment_s: how long segments are, more where key frames are far between. keep_s, keep_bytes: what is older, or too
-    much, is deleted; None keeps all. problem: why nothing is recorded now, empty while all is well. A folder that holds
-    a recording goes on with it. Raises OutputError if the folder cannot be made or holds something else.
+    much, is deleted; None keeps all. spare_bytes: what must stay free on the disk. problem: why nothing is recorded
+    now, empty while all is well. A folder that holds a recording goes on with it. Raises OutputError if the folder
+    cannot be made or holds something else.
     """
 
     def __init__(
-        self, folder: Path, segment_s: float = 6.0, keep_s: float | None = None, keep_bytes: int | None = None
+        self,
+        folder: Path,
+        segment_s: float = 6.0,
+        keep_s: float | None = None,
+        keep_bytes: int | None = None,
+        spare_bytes: int = 0,
     ) -> None:
         if not (0 < segment_s < math.inf) or (keep_s is not None and keep_s <= 0) or (keep_bytes or 1) <= 0:
             raise OutputError(f"{segment_s=}, {keep_s=}, {keep_bytes=}: expected numbers above 0")
         self.problem = ""
         self._segment_s = segment_s
-        self._shelf = Shelf(folder, keep_s, keep_bytes)
+        self._shelf = Shelf(folder, keep_s, keep_bytes, spare_bytes)
         self._end_s = self._shelf.end_s
         self._cut: _Cut | None = None
         self._ending: _Cut | None = None  # the segment before, while its last sound comes

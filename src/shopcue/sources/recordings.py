@@ -6,8 +6,11 @@ know: it is written anew with each segment, under another name first, and never 
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 import re
+import shutil
 from bisect import bisect_right
 from collections.abc import Sequence
 from contextlib import suppress
@@ -105,12 +108,12 @@ def read_recording(folder: Path) -> Recording:
 class Shelf:
     """The folder with its segments and their playlist.
 
-    origin: when the time of the stream was 0. keep_s, keep_bytes: see `Recorder`. Raises OutputError if the folder
-    cannot be made or holds something else.
+    origin: when the time of the stream was 0. keep_s, keep_bytes, spare_bytes: see `Recorder`. Raises OutputError if
+    the folder cannot be made or holds something else.
     """
 
-    def __init__(self, folder: Path, keep_s: float | None, keep_bytes: int | None) -> None:
-        self._folder, self._keep_s, self._keep_bytes = folder, keep_s, keep_bytes
+    def __init__(self, folder: Path, keep_s: float | None, keep_bytes: int | None, spare_bytes: int = 0) -> None:
+        self._folder, self._keep_s, self._keep_bytes, self._spare_bytes = folder, keep_s, keep_bytes, spare_bytes
         self._segments: list[Segment] = []
         self._seams = 0  # that were deleted
         self.origin = datetime.now(UTC)
@@ -133,6 +136,8 @@ class Shelf:
 
     def add(self, segment: Segment, content: bytes) -> None:
         """Write a segment, delete what is too old or too much, and write the playlist; raises OSError."""
+        if self._spare_bytes and shutil.disk_usage(self._folder).free < self._spare_bytes + len(content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write_whole(self._folder / segment.name, content)
         self._segments.append(segment)
         gone = self._outdated()

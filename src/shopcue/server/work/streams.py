@@ -300,7 +300,8 @@ def _recorder(video: Video, source: Source, settings: ServerSettings) -> tuple[R
         return None, ""
     folder = settings.recording_folder(video.video_id)
     try:
-        return Recorder(folder, keep_s=settings.keep_s, keep_bytes=settings.keep_bytes), ""
+        spare_bytes = settings.uploads.spare_bytes
+        return Recorder(folder, keep_s=settings.keep_s, keep_bytes=settings.keep_bytes, spare_bytes=spare_bytes), ""
     except OutputError as error:
         _log.warning("the stream %s is not recorded: %s", video.video_id, error)
         return None, "the folder of the recording cannot be used"
