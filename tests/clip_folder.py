@@ -1,0 +1,70 @@
+"""A clip encoder of a few numbers, written without PyTorch: mean colours, their mean over frames, n-grams summed up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from shopcue.models.clip import MANIFEST, Manifest, TextInput
+from shopcue.models.hub import file_sha256
+
+SIDE, FRAMES, WIDTH, TEXT_DIM = 8, 4, 64, 5
+MIX = np.random.default_rng(8).normal(size=(WIDTH, TEXT_DIM)).astype(np.float32)
+
+
+def write_clip_folder(folder: Path, **changes: Any) -> Path:
+    """Write the folder and return it; changes: fields of the manifest that are to be others."""
+    folder.mkdir(parents=True, exist_ok=True)
+    node, kinds = onnx.helper.make_node, onnx.TensorProto
+    save = {
+        "frames": (
+            [
+                node("Cast", ["pixels"], ["float"], to=kinds.FLOAT),
+                node("Sub", ["float", "middle"], ["centred"]),
+                node("ReduceMean", ["centred", "places"], ["rows"], keepdims=0),
+            ],
+            [("pixels", kinds.UINT8, ["n", SIDE, SIDE, 3])],
+            {"middle": np.float32([90, 128, 160]), "places": np.int64([1, 2])},
+        ),
+        "clip": (
+            [
+                node("Cast", ["there"], ["mask"], to=kinds.FLOAT),
+                node("Unsqueeze", ["mask", "last"], ["wide"]),
+                node("Mul", ["frames", "wide"], ["kept"]),
+                node("ReduceSum", ["kept", "first"], ["rows"], keepdims=0),
+            ],
+            [("frames", kinds.FLOAT, ["n", FRAMES, 3]), ("there", kinds.BOOL, ["n", FRAMES])],
+            {"last": np.int64([2]), "first": np.int64([1])},
+        ),
+        "text": (
+            [node("MatMul", ["ngrams", "mix"], ["rows"])],
+            [("ngrams", kinds.FLOAT, ["n", WIDTH])],
+            {"mix": MIX},
+        ),
+    }
+    for name, (nodes, inputs, constants) in save.items():
+        length = [
+            node("ReduceL2", ["rows", "one"], ["length"], keepdims=1),
+            node("Max", ["length", "least"], ["safe"]),
+            node("Div", ["rows", "safe"], ["vectors"]),
+        ]
+        constants |= {"one": np.int64([1]), "least": np.float32([1e-12])}
+        dim = TEXT_DIM if name == "text" else 3
+        graph = onnx.helper.make_graph(
+            [*nodes, *length],
+            name,
+            [onnx.helper.make_tensor_value_info(*each) for each in inputs],
+            [onnx.helper.make_tensor_value_info("vectors", kinds.FLOAT, ["n", dim])],
+            [onnx.numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
+        )
+        model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
+        onnx.save(model, str(folder / f"{name}.onnx"))
+    files = {f"{name}.onnx": file_sha256(folder / f"{name}.onnx") for name in save}
+    text = TextInput("ngrams", TEXT_DIM, width=WIDTH)
+    manifest = Manifest(files, SIDE, "squash", FRAMES, 3, text, 0.5, {"data": "drawn"})
+    (folder / MANIFEST).write_text(replace(manifest, **changes).to_json(), encoding="utf-8")
+    return folder
