@@ -30,7 +30,7 @@ _PHOTOS = 24  # of a grocery that are looked at
 _LEAST_INLIERS = 12  # fewer points agree by chance, or the place is off
 _PLACE_SHARES = (0.03, 0.9)  # of the photo that a carton may take
 _SECOND_COLOUR = 0.24
-_GLANCE_PX, _SAME_LOOK = 16, 10.0  # the mean difference of pixels up to which two photos may show one garment
+_GLANCE_PX, _SAME_LOOK = 16, 12.0  # the mean difference of pixels up to which two photos may show one garment
 _CORNERS: Floats = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float32)
 
 
