@@ -114,5 +114,5 @@ def test_what_is_shown_before_and_after_the_gap_is_one_focus(outcome: Outcome) -
 
 def test_the_gap_is_told(outcome: Outcome) -> None:
     ((start_s, end_s),) = outcome.missed
-    assert outcome.gap[0] - 3.0 <= start_s <= outcome.gap[0]
+    assert outcome.gap[0] - 5.0 <= start_s <= outcome.gap[0]
     assert start_s < end_s <= outcome.gap[1] + 0.5
