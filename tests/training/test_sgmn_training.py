@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import socket
 from collections.abc import Callable
@@ -37,6 +38,7 @@ from shopcue.training.clip_validation import bench_ranks, encode_bench, recalls 
 from shopcue.training.processes import Process, average_gradients, open_process, share_weights, wait_for_all  # noqa: E402
 from shopcue.training.sgmn import SgmnTraining, backward, load_sgmn, make_batches, make_run, train_sgmn  # noqa: E402
 
+HOUSE = ENCODERS["house"]
 ALONE = Process(0, 1, torch.device("cpu"))
 SIDE, FRAMES, PRODUCTS = 32, 4, 24
 NOUNS = ("shirt", "skirt", "dress", "coat", "scarf", "hat")
@@ -425,3 +427,106 @@ def test_both_optimizers_move_the_pretrained_part_at_its_own_rate(pairs: list[Cl
         assert [group["lr"] for group in run.optimizer.param_groups] == [1e-4, 2e-3]
         counts = [sum(each.numel() for each in group["params"]) for group in run.optimizer.param_groups]
         assert sum(counts) == sum(each.numel() for each in run.model.parameters() if each.requires_grad)
+
+
+# ---- by name -----------------------------------------------------------------------------------------------------
+
+BY_NAME = """
+start = "none"
+whiten = 0
+pairs = 4
+steps = 2
+warmup = 1
+workers = 0
+fit = "squash"
+
+[net]
+side_px = 32
+dim = 8
+heads = 2
+frames = 4
+frozen = 16
+"""
+
+
+def write_composed(root: Path, pairs: list[ClipPair]) -> None:
+    """A composed set as its reader wants it, whose test clips are its training clips."""
+    images = {pair.image.image_id: pair.image for pair in pairs}
+
+    def write(name: str, rows_: list[dict[str, object]]) -> None:
+        (root / name).write_text("".join(json.dumps(row) + "\n" for row in rows_), encoding="utf-8")
+
+    def shared(image: ShopImage) -> dict[str, object]:
+        return {"image_id": image.image_id, "product_id": image.product_id, "title": image.title}
+
+    clips: list[dict[str, object]] = [
+        {
+            **shared(pair.image),
+            "clip_id": pair.clip.clip_id,
+            "live_id": "live",
+            "speech": pair.clip.speech,
+            "image_path": str(pair.image.path.relative_to(root)) if pair.image.path else "",
+            "frames": [str(ref.path.relative_to(root)) for ref in pair.clip.frames],
+            "boxes": [None] * FRAMES,
+        }
+        for pair in pairs
+    ]
+    (root / "composed-clips.json").write_text(json.dumps({"schema": "shopcue.composed-clips/1"}))
+    write("images.jsonl", [{**shared(each), "path": f"{number}.png"} for number, each in enumerate(images.values())])
+    write("lives.jsonl", [{"live_id": "live", "image_ids": list(images)}])
+    write("train.jsonl", clips)
+    write("test.jsonl", clips)
+
+
+def test_sgmn_is_trained_and_exported_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxscript", reason="export is in the train extra: pip install 'shopcue[train]'")
+    from shopcue.learning import export, train
+    from shopcue.models.clip import OnnxClipEncoder
+
+    (tmp_path / "set").mkdir()
+    write_composed(tmp_path / "set", write_clips(tmp_path / "set"))
+    (tmp_path / "config.toml").write_text(BY_NAME)
+    monkeypatch.setitem(ENCODERS, "house", HOUSE)
+    told: list[str] = []
+    checkpoint = train(
+        "sgmn", tmp_path / "set", tmp_path / "out", config=tmp_path / "config.toml", device="cpu", note=told.append
+    )
+    assert not told
+    assert float(rows(tmp_path / "out" / "curves.csv")[-1]["R@1"]) >= 0
+    folder = export(checkpoint, tmp_path / "encoder")
+    encoder = OnnxClipEncoder(folder, threads=1)
+    assert encoder.manifest.made["data"] == load_checkpoint(checkpoint).data
+    assert encoder.manifest.fit == "squash"
+    with pytest.raises(OutputError, match="is there already"):
+        export(checkpoint, tmp_path / "encoder")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[net]\nfrmes = 3\n", "unknown key 'frmes' in .*; did you mean 'frames'"),
+        ("net = 3\n", "net is 3, expected a value like 'a table'"),
+        ('[net]\nencoder = "resnet"\n', "the encoder is 'resnet', expected one of"),
+        ('fit = "stretch"\n', "fit is 'stretch', expected a value like 'letterbox'"),
+    ],
+)
+def test_a_config_with_a_wrong_table_is_told(tmp_path: Path, text: str, told: str) -> None:
+    from shopcue.learning import read_config
+
+    (tmp_path / "config.toml").write_text(text)
+    with pytest.raises(SettingsError, match=told):
+        read_config(tmp_path / "config.toml", SgmnTraining)
+
+
+def test_a_folder_is_known_by_what_lies_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from shopcue import learning
+
+    asked: list[str] = []
+    for name in ("composed", "movingfashion", "lpr4m"):
+        monkeypatch.setattr(learning, f"read_{name}_pairs", lambda *_, name=name: asked.append(name))
+    learning.read_clip_pairs(tmp_path, print, 10)
+    (tmp_path / "train.json").touch()
+    learning.read_clip_pairs(tmp_path, print, 10)
+    (tmp_path / "composed-clips.json").touch()
+    learning.read_clip_pairs(tmp_path, print, 10)
+    assert asked == ["lpr4m", "movingfashion", "composed"]
