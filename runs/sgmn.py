@@ -1,15 +1,16 @@
 """SGMN on composed clips: its ablations (tables 5, 6 and 7 of the paper), what it is held against, a small trained one.
 
-    python -m runs.sgmn SET WORK [--only baselines|5|6|7] [--seeds 0,1,2] [--out runs/results/sgmn.json]
-    python -m runs.sgmn SET WORK --ship OUT
+    python -m runs.sgmn SET WORK [--only baselines|5|6|7] [--seeds 0,1,2] [--steps N] [--out runs/results/sgmn.json]
+    python -m runs.sgmn SET WORK --ship OUT [--steps N]
 
 SET is written by `runs.composed_clips`, split by product: no product of a test clip, nor anything that appears in one,
 is in a training clip. A clip of ten even frames searches the products of its own live, about 55; R@k counts ties
 against the model. WORK keeps what the frozen backbone makes of all pictures, which is computed once.
 
-The ablations freeze EfficientNet-Lite0 as published for ImageNet as a whole; everything after it is trained: projection,
+The ablations freeze EfficientNet-Lite0 as published for ImageNet as a whole; all after it is trained: projection,
 attention over places, motion, filter layer, graphs, fusion. They are written after every run, so that the script can be
-stopped and started again. --ship trains the encoder's last blocks too, longer.
+stopped and started again. --ship trains the backbone's last convolution too, longer, and leaves in OUT checkpoint,
+curves, and the folder `encoder`, exported; it goes on where OUT was left.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from shopcue.data.clip_pairs import ClipBench, ClipPair
 from shopcue.data.composed_clips import read_composed_bench, read_composed_head, read_composed_pairs
 from shopcue.errors import MediaError
 from shopcue.nets.export import drop_traces
+from shopcue.nets.sgmn.export import export_sgmn
 from shopcue.nets.sgmn.network import Sgmn, SgmnConfig
 from shopcue.records import Floats, Image
 from shopcue.training.checkpoints import code_commit
@@ -37,7 +39,7 @@ from shopcue.training.clip_maps import StoredMaps, store_maps
 from shopcue.training.clip_samples import ClipBatches, Pixels
 from shopcue.training.clip_validation import BenchVectors, bench_ranks, encode_bench, recalls
 from shopcue.training.processes import Process, seed_process
-from shopcue.training.sgmn import SgmnTraining, make_batches, make_run, start_projection, take_step
+from shopcue.training.sgmn import SgmnTraining, make_batches, make_run, start_projection, take_step, train_sgmn
 from shopcue.training.steps import batch_loader
 
 ALONE = Process(0, 1, torch.device("cpu"))
@@ -45,7 +47,7 @@ NET = SgmnConfig(frozen=17)
 TRAINING = SgmnTraining(
     net=NET,
     pairs=32,
-    steps=300,
+    steps=150,
     warmup=20,
     optimizer="adamw",
     rate=3e-4,
@@ -54,6 +56,8 @@ TRAINING = SgmnTraining(
     together=0.75,
     workers=0,
 )
+
+SHIPPED = replace(TRAINING, net=replace(NET, frozen=16), steps=600, save_every=100)
 
 TABLE_5: dict[str, dict[str, Any]] = {
     f"beta1 {one}, beta2 {two}": {"beta1": one, "beta2": two}
@@ -79,6 +83,7 @@ TABLE_7: dict[str, dict[str, Any]] = {
     "D: + GCI": {"smf": False},
     "E: + SMF": {},
 }
+BASELINE = "baseline: mean of the frames, untrained"
 TABLES = {"5": TABLE_5, "6": TABLE_6, "7": TABLE_7}
 
 
@@ -98,29 +103,45 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--only", choices=("baselines", *TABLES))
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--steps", type=int, default=TRAINING.steps)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/results/sgmn.json"))
+    parser.add_argument("--ship", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    training = replace(TRAINING, steps=arguments.steps)
+    torch.set_num_threads(arguments.threads)
+    training = TRAINING if arguments.ship is None else SHIPPED
+    if arguments.steps:
+        training = replace(training, steps=arguments.steps)
     material = prepare(arguments.set, arguments.work, training)
-    seeds = [int(seed) for seed in arguments.seeds.split(",")]
-    results = Results(arguments.out, material, training)
-    for seed in seeds:  # by seed first, so that a stopped script has whole tables of fewer seeds
-        if arguments.only in (None, "baselines"):
-            results.run(
-                "untrained", "mean of frames", seed, lambda s=seed: untrained(material, replace(training, seed=s))
-            )
-        for table in ("7", "6", "5") if arguments.only is None else [arguments.only]:
-            for row, switches in TABLES.get(table, {}).items():
-                config = replace(training, seed=seed, net=replace(NET, **switches))
-                results.run(
-                    json.dumps(switches_of(config)),
-                    f"table {table}, {row}",
-                    seed,
-                    lambda c=config: trained(material, c),
-                )
-    results.write()
+    if arguments.ship is not None:
+        ship(material, training, arguments.ship)
+        return
+    rows = rows_of(training)
+    wanted = BASELINE if arguments.only == "baselines" else f"table {arguments.only}" if arguments.only else ""
+    results = Results(arguments.out, material, training, {name: row.key for name, row in rows.items()})
+    for seed in map(int, arguments.seeds.split(",")):  # so a stopped script has whole tables of fewer seeds
+        for name, row in rows.items():
+            if name.startswith(wanted) and not results.has(row.key, seed):
+                results.add(name, row.key, seed, row.make(material, replace(row.config, seed=seed)))
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table: rows of one key are one run."""
+
+    key: str
+    config: SgmnTraining
+    make: Callable[[Material, SgmnTraining], dict[str, Any]]
+
+
+def rows_of(training: SgmnTraining) -> dict[str, Row]:
+    """Return all rows of all tables by name; table 7 comes first."""
+    rows = {BASELINE: Row("untrained", training, untrained)}
+    for table in ("7", "6", "5"):
+        for name, switches in TABLES[table].items():
+            config = replace(training, net=replace(NET, **switches))
+            rows[f"table {table}, {name}"] = Row(json.dumps(switches_of(config)), config, trained)
+    return rows
 
 
 # ---- runs --------------------------------------------------------------------------------------------------------
@@ -155,6 +176,30 @@ def fit(material: Material, config: SgmnTraining) -> Sgmn:
     for batch in batch_loader(batches, 0, config.steps, config.workers):
         take_step(run, batch, config)
     return run.model.eval()
+
+
+def ship(material: Material, config: SgmnTraining, out: Path) -> None:
+    """Train the net that is for use, in steps that can be gone on with; export it; print what it finds."""
+
+    def validate(net: Sgmn) -> dict[str, float]:
+        ranks = bench_ranks(material.bench, encode_bench(net, material.bench, material.maps), net.config.text_weight)
+        found = recalls(ranks)
+        print(json.dumps(rounded(found)), flush=True)
+        return found
+
+    net = train_sgmn(
+        material.pairs,
+        config,
+        out,
+        ALONE,
+        data=material.data[:16],
+        sights=material.maps,
+        resume=True,
+        validate=validate,
+    )
+    made = {"data": material.data[:16], "commit": code_commit(), "steps": str(config.steps)}
+    export_sgmn(net, out / "encoder", config.fit, made)
+    print(json.dumps(figures(material.bench, encode_bench(net, material.bench, material.maps), config.net)))
 
 
 def batches_of(material: Material, config: SgmnTraining) -> ClipBatches:
@@ -230,6 +275,7 @@ class Trunk(torch.nn.Module):
         self.picture = picture
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return its maps."""
         return self.picture.trunk(self.picture.prepare(pixels))
 
 
@@ -262,38 +308,37 @@ def switches_of(config: SgmnTraining) -> dict[str, Any]:
 
 
 class Results:
-    """The file of results: every run that was made, and the tables of their means, written after each run."""
+    """The file of results: every run that was made, and the tables of their means, written after each run.
 
-    def __init__(self, path: Path, material: Material, training: SgmnTraining) -> None:
+    rows: the key of each row's run. A file of other data or another number of steps is begun anew.
+    """
+
+    def __init__(self, path: Path, material: Material, training: SgmnTraining, rows: Mapping[str, str]) -> None:
         sizes = [len(gallery) for gallery in material.bench.galleries.values()]
-        self._path = path
+        self._path, self._rows = path, rows
         self._head = {
             "title": "SGMN on composed clips: tables 5, 6 and 7 of the paper.",
             "protocol": f"{len(material.bench.clips)} clips of unseen products, ten frames each, against the "
             f"{min(sizes)} to {max(sizes)} products of their own live (`runs/composed_clips.py`, split by product); "
             f"{len(material.pairs)} clips to train on, {training.steps} steps of {training.pairs} pairs, frozen "
-            "EfficientNet-Lite0 (ImageNet); R@k in percent, ties against the model (`runs/sgmn.py`).",
+            "EfficientNet-Lite0 (ImageNet); R@k in percent, ties against the model; mean and standard deviation over "
+            "seeds (`runs/sgmn.py`).",
             "data": material.data,
             "steps": training.steps,
         }
         old = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         same = all(old.get(name) == self._head[name] for name in ("data", "steps"))
         self._runs: list[dict[str, Any]] = old.get("runs", []) if same else []
-        self._rows: dict[str, str] = {}
 
-    def run(self, key: str, row: str, seed: int, make: Callable[[], dict[str, Any]]) -> None:
-        """Make a run, unless one of this key and seed is there, and write it down as a row of a table."""
-        self._rows[row] = key
-        if any(run["key"] == key and run["seed"] == seed for run in self._runs):
-            return
-        found = make()
+    def has(self, key: str, seed: int) -> bool:
+        """Return whether a run was made already."""
+        return any(run["key"] == key and run["seed"] == seed for run in self._runs)
+
+    def add(self, name: str, key: str, seed: int, found: dict[str, Any]) -> None:
+        """Write a run down, under another name first."""
         self._runs.append({"key": key, "seed": seed, "commit": code_commit(), **found})
-        print(f"{row}, seed {seed}: {json.dumps(found)}", flush=True)
-        self.write()
-
-    def write(self) -> None:
-        """Write the file, under another name first."""
-        tables = [{"row": row, **self._mean(key)} for row, key in sorted(self._rows.items())]
+        print(f"{name}, seed {seed}: {json.dumps(found)}", flush=True)
+        tables = [{"row": row, **self._mean(row_key)} for row, row_key in self._rows.items()]
         document = {**self._head, "rows": tables, "runs": self._runs}
         draft = self._path.with_name(f".{self._path.name}.part")
         draft.parent.mkdir(parents=True, exist_ok=True)
@@ -301,16 +346,20 @@ class Results:
         draft.replace(self._path)
 
     def _mean(self, key: str) -> dict[str, Any]:
-        """Return mean and standard deviation over seeds of what the model is used for: text where it has any."""
+        """Return mean and deviation over seeds: of all clips as the model is used, and of both halves of table 7."""
         runs = [run for run in self._runs if run["key"] == key]
-        if not runs:
-            return {"seeds": 0}
-        ways = [run.get("visual and text", run["visual"]) for run in runs]
         found: dict[str, Any] = {"seeds": len(runs)}
-        for name in ways[0]["all"]:
-            values = [way["all"][name] for way in ways]
-            found[name] = [round(float(np.mean(values)), 2), round(float(np.std(values, ddof=len(values) > 1)), 2)]
+        for name in ("R@1", "R@5", "R@10", "R@mean") if runs else ():
+            found[name] = _spread([run.get("visual and text", run["visual"])["all"][name] for run in runs])
+        for way in ("visual", "visual and text"):
+            if runs and way in runs[0]:
+                found[f"R@1 spoken of, {way}"] = _spread([run[way]["spoken of"]["R@1"] for run in runs])
         return found
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    """Return mean and standard deviation."""
+    return [round(float(np.mean(values)), 2), round(float(np.std(values, ddof=min(1, len(values) - 1))), 2)]
 
 
 if __name__ == "__main__":
