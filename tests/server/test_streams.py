@@ -188,8 +188,8 @@ def test_a_stream_goes_on_where_its_worker_was_cut_off(place: Place, gallery: Ga
     first = next(iter(offline(place, gallery, method)))
     stranger = next(p for p in gallery.catalog if p.product_id != first.product_id)
     with place.database.write() as session:
-        video = videos.change_video(session, video_id, state="live", duration_s=120.0)
-        video.updated_at -= 10.0
+        reached = {"duration_s": 120.0, "reached_at": time.time() - 10.0}
+        video = videos.change_video(session, video_id, state="reconnecting", **reached)
         still = focuses.save_open(session, video, replace(first, start_s=100.0, end_s=101.0)).focus_id
         gone = focuses.save_open(
             session, video, replace(first, product_id=stranger.product_id, start_s=90.0, end_s=95.0)

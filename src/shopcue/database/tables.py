@@ -131,9 +131,9 @@ class Video(Row, kw_only=True):
     """A recording or a live stream of a shop.
 
     wanted: whether a stream is to run; listened: whether its speech is recognised; recorded: whether it is kept as it
-    comes. health: how it fares while it runs, None before. heard: whether the speech of a recording was recognised,
-    also if nothing was said. models: what each model was that it was matched with, name -> fingerprint;
-    empty before the first match, `matched_at`.
+    comes. health: how it fares while it runs, None before. reached_at: when it was as far as `duration_s` says. heard:
+    whether the speech of a recording was recognised, also if nothing was said. models: what each model was that it was
+    matched with, name -> fingerprint; empty before the first match, `matched_at`.
     """
 
     __tablename__ = "videos"
@@ -160,6 +160,7 @@ class Video(Row, kw_only=True):
     updated_at: Mapped[float]
     recorded: Mapped[bool] = mapped_column(default=True, server_default=true())
     health: Mapped[Json | None] = mapped_column(default=None)
+    reached_at: Mapped[float | None] = mapped_column(default=None)
 
 
 class Job(Row, kw_only=True):

@@ -22,7 +22,7 @@ LIVE_STATES = ("starting", "live", "reconnecting")
 _STATES = {"recording": RECORDING_STATES, "stream": STREAM_STATES}
 _CHANGEABLE = frozenset(
     ("title", "source", "playback_url", "duration_s", "width", "height", "state", "wanted", "published", "heard")
-) | {"models", "matched_at", "error", "health"}
+) | {"models", "matched_at", "error", "health", "reached_at"}
 DOUBTFUL = 0.5
 """From which doubt on a focus is worth a person's look."""
 

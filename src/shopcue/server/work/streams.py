@@ -155,7 +155,8 @@ class _OnAir:
             return
         recorder, problem = _recorder(video, source, self._place.settings)
         ids = {n: row.focus_id for n, row in enumerate(open_rows)}
-        self._sink = _Sink(self._place, video, unrecorded=problem, _focus_ids=ids)
+        cut_off_s = reached_s if first_s > reached_s else None
+        self._sink = _Sink(self._place, video, unrecorded=problem, cut_off_s=cut_off_s, _focus_ids=ids)
         self._stream = self._sink.stream = self._engine.start(
             self._video_id,
             source,
@@ -178,11 +179,9 @@ class _OnAir:
             reached_s = video.duration_s or 0.0
             if video.state not in videos.LIVE_STATES:
                 focuses.close_open_focuses(session, video.video_id, reached_s)
+                video.reached_at = time.time()
                 return reached_s, reached_s, []
-            first_s = reached_s + max(0.0, time.time() - video.updated_at)
-            missed = {"missed": {"start_s": reached_s, "end_s": first_s}}
-            data = {**videos.video_fields(video), **missed}
-            add_event(session, "stream.update", video.shop, video.video_id, first_s, data)
+            first_s = reached_s + max(0.0, time.time() - (video.reached_at or video.updated_at))
             return reached_s, first_s, focuses.list_open(session, video.video_id)
 
     def _change(self, **fields: object) -> None:
@@ -197,14 +196,15 @@ class _OnAir:
 class _Sink:
     """Writes down what one stream tells, each piece with its event, and reads what viewers write about it.
 
-    unrecorded: why the stream is not kept, where it should be. leaving: set when the process ends and the stream does
-    not. failed: whether the stream has ended for a reason.
+    unrecorded: why the stream is not kept, where it should be. cut_off_s: how far it came when an earlier process died.
+    leaving: set when the process ends and the stream does not. failed: whether the stream has ended for a reason.
     """
 
     place: Place
     video: Video
     stream: Stream | None = None
     unrecorded: str = ""
+    cut_off_s: float | None = None
     leaving: bool = False
     failed: bool = False
     _focus_ids: dict[int, str] = field(default_factory=dict)
@@ -220,13 +220,23 @@ class _Sink:
             return
         with self.place.database.write() as session:
             video = videos.get_video(session, self.video.video_id)
+            self._tell_what_was_missed(session, video, now_s)
             for each in news:
                 self._write(session, video, each, now_s)
             if tick:
                 self._clock_s = time.monotonic()
                 width, height = self.stream.size if self.stream else (None, None)
-                known = {"duration_s": now_s, "width": width, "height": height, "health": self._health()}
-                videos.change_video(session, video.video_id, **known)
+                known = {"duration_s": now_s, "reached_at": time.time(), "width": width, "height": height}
+                videos.change_video(session, video.video_id, **known, health=self._health())
+
+    def _tell_what_was_missed(self, session: Session, video: Video, now_s: float) -> None:
+        """Tell the span that nobody watched, which ends with the first picture."""
+        if self.cut_off_s is None:
+            return
+        missed = {"start_s": self.cut_off_s, "end_s": now_s}
+        self.cut_off_s = None
+        data = {**videos.video_fields(video), "missed": missed}
+        add_event(session, "stream.update", video.shop, video.video_id, now_s, data)
 
     def state(self, state: State, problem: str) -> None:
         """Write the state of the stream; one that was deleted has none."""

@@ -15,3 +15,4 @@ def upgrade() -> None:
     # Not in a batch, which on SQLite makes the table anew: both kinds of database can add these columns in place.
     op.add_column("videos", sa.Column("recorded", sa.Boolean(), server_default=sa.true(), nullable=False))
     op.add_column("videos", sa.Column("health", sa.JSON(), nullable=True))
+    op.add_column("videos", sa.Column("reached_at", sa.Double(), nullable=True))
