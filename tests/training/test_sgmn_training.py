@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -17,9 +18,11 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
 from drawn_garments import consumer_photo, draw_garment, shop_photo  # noqa: E402
+from movingfashion_fixture import write_movingfashion  # noqa: E402
 from patch_encoder import PatchEncoder  # noqa: E402
 from shopcue.data.clip_pairs import Clip, ClipBench, ClipPair, FrameRef, ShopImage  # noqa: E402
-from shopcue.errors import OutputError, SettingsError, WeightsError  # noqa: E402
+from shopcue.data.movingfashion import read_movingfashion_pairs  # noqa: E402
+from shopcue.errors import MediaError, OutputError, SettingsError, WeightsError  # noqa: E402
 from shopcue.nets.sgmn.encoders import ENCODERS, Encoders, HouseTextEncoder  # noqa: E402
 from shopcue.nets.sgmn.network import Sgmn, SgmnConfig  # noqa: E402
 from shopcue.training.checkpoints import load_checkpoint, save_checkpoint  # noqa: E402
@@ -377,6 +380,39 @@ def test_groups_are_products_and_lives(pairs: list[ClipPair]) -> None:
     products, lives = groups_of(pairs)
     assert products.tolist() == [row // 2 for row in range(2 * PRODUCTS)]
     assert lives.tolist() == [row // 2 % 4 for row in range(2 * PRODUCTS)]
+
+
+class Unreadable(list[ClipPair]):
+    """Pairs of which one names a video that is damaged."""
+
+    def __getitem__(self, index: Any) -> Any:
+        if index == 1:
+            raise MediaError("damaged")
+        return super().__getitem__(index)
+
+
+def test_a_pair_that_cannot_be_read_ends_no_training(pairs: list[ClipPair]) -> None:
+    damaged = Unreadable(pairs[:6:2])
+    assert groups_of(damaged)[0].tolist() == [0, 1, 2]
+    batches = ClipBatches(damaged, pixels(), 3, masking=Masking(0), together=0, seed=0, process=ALONE, frames=FRAMES)
+    batch = batches(0)
+    assert batch.unseen == 1
+    lost = batch.products.tolist().index(1)
+    assert not batch.there[lost].any()
+    assert (batch.speech[lost], batch.titles[lost]) == ("", "")
+
+
+def test_pairs_of_videos_tell_their_products_without_being_read(tmp_path: Path) -> None:
+    write_movingfashion(tmp_path)
+
+    def refuse(path: Path) -> list[float]:
+        raise AssertionError(f"opened {path}")
+
+    told = read_movingfashion_pairs(tmp_path, lambda line: None, times_of=refuse)
+    read = read_movingfashion_pairs(tmp_path, lambda line: None, times_of=lambda path: [0.0, 1.0])
+    products, lives = groups_of(told)
+    assert products.tolist() == groups_of([read[row] for row in range(len(read))])[0].tolist()
+    assert set(lives.tolist()) == {0}
 
 
 # ---- stored maps -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -202,6 +202,14 @@ class LiveSampler:
             chosen.setdefault(int(self._products[row]), int(row))
 
 
+@runtime_checkable
+class Labelled(Protocol):
+    """Pairs that tell what a sampler asks more cheaply than by being read, as where that opens a video."""
+
+    def labels(self, index: int) -> tuple[str, str]:
+        """Return the product of a pair and the live that it is from."""
+
+
 def groups_of(pairs: Sequence[ClipPair]) -> tuple[Indices, Indices]:
     """Return the number of each pair's product and of its live, int64 (M,) each; every pair is read once.
 
@@ -214,11 +222,14 @@ def groups_of(pairs: Sequence[ClipPair]) -> tuple[Indices, Indices]:
         product: str | int = row
         live = ""
         with suppress(MediaError):
-            pair = pairs[row]
-            product, live = pair.image.product_id or pair.image.image_id, pair.clip.live_id
+            product, live = pairs.labels(row) if isinstance(pairs, Labelled) else _labels(pairs[row])
         products[row] = numbers.setdefault(product, len(numbers))
         lives[row] = names.setdefault(live, len(names))
     return products, lives
+
+
+def _labels(pair: ClipPair) -> tuple[str, str]:
+    return pair.image.product_id or pair.image.image_id, pair.clip.live_id
 
 
 class ClipBatches:
