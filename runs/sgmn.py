@@ -171,11 +171,13 @@ def fit(material: Material, config: SgmnTraining) -> Sgmn:
     """Return a net that is trained on stored maps: `train_sgmn` without its files."""
     seed_process(config.seed, ALONE)
     run = make_run(config, ALONE)
+    net: Sgmn = run.model
     batches = batches_of(material, config)
     start_projection(run.model, batches, config)
     for batch in batch_loader(batches, 0, config.steps, config.workers):
         take_step(run, batch, config)
-    return run.model.eval()
+    net.eval()
+    return net
 
 
 def ship(material: Material, config: SgmnTraining, out: Path) -> None:
@@ -267,7 +269,7 @@ def look(folder: Path, pairs: Sequence[ClipPair], bench: ClipBench, config: Sgmn
     )
 
 
-class Trunk(torch.nn.Module):
+class Trunk(torch.nn.Module):  # type: ignore[misc]
     """The frozen part of a picture encoder, from pixels."""
 
     def __init__(self, picture: torch.nn.Module) -> None:

@@ -20,7 +20,7 @@ def write_clip_folder(folder: Path, **changes: Any) -> Path:
     """Write the folder and return it; changes: fields of the manifest that are to be others."""
     folder.mkdir(parents=True, exist_ok=True)
     node, kinds = onnx.helper.make_node, onnx.TensorProto
-    save = {
+    save: dict[str, tuple[list[Any], list[tuple[str, int, list[Any]]], dict[str, Any]]] = {
         "frames": (
             [
                 node("Cast", ["pixels"], ["float"], to=kinds.FLOAT),
@@ -28,7 +28,7 @@ def write_clip_folder(folder: Path, **changes: Any) -> Path:
                 node("ReduceMean", ["centred", "places"], ["rows"], keepdims=0),
             ],
             [("pixels", kinds.UINT8, ["n", SIDE, SIDE, 3])],
-            {"middle": np.float32([90, 128, 160]), "places": np.int64([1, 2])},
+            {"middle": np.array([90, 128, 160], np.float32), "places": np.array([1, 2])},
         ),
         "clip": (
             [
@@ -38,7 +38,7 @@ def write_clip_folder(folder: Path, **changes: Any) -> Path:
                 node("ReduceSum", ["kept", "first"], ["rows"], keepdims=0),
             ],
             [("frames", kinds.FLOAT, ["n", FRAMES, 3]), ("there", kinds.BOOL, ["n", FRAMES])],
-            {"last": np.int64([2]), "first": np.int64([1])},
+            {"last": np.array([2]), "first": np.array([1])},
         ),
         "text": (
             [node("MatMul", ["ngrams", "mix"], ["rows"])],
@@ -46,23 +46,23 @@ def write_clip_folder(folder: Path, **changes: Any) -> Path:
             {"mix": MIX},
         ),
     }
-    for name, (nodes, inputs, constants) in save.items():
+    for part, (nodes, inputs, constants) in save.items():
         length = [
             node("ReduceL2", ["rows", "one"], ["length"], keepdims=1),
             node("Max", ["length", "least"], ["safe"]),
             node("Div", ["rows", "safe"], ["vectors"]),
         ]
-        constants |= {"one": np.int64([1]), "least": np.float32([1e-12])}
-        dim = TEXT_DIM if name == "text" else 3
+        constants |= {"one": np.array([1]), "least": np.array([1e-12], np.float32)}
+        dim = TEXT_DIM if part == "text" else 3
         graph = onnx.helper.make_graph(
             [*nodes, *length],
-            name,
-            [onnx.helper.make_tensor_value_info(*each) for each in inputs],
+            part,
+            [onnx.helper.make_tensor_value_info(name, kind, shape) for name, kind, shape in inputs],
             [onnx.helper.make_tensor_value_info("vectors", kinds.FLOAT, ["n", dim])],
-            [onnx.numpy_helper.from_array(np.asarray(value), key) for key, value in constants.items()],
+            [onnx.numpy_helper.from_array(value, key) for key, value in constants.items()],
         )
         model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=9)
-        onnx.save(model, str(folder / f"{name}.onnx"))
+        onnx.save(model, str(folder / f"{part}.onnx"))
     files = {f"{name}.onnx": file_sha256(folder / f"{name}.onnx") for name in save}
     text = TextInput("ngrams", TEXT_DIM, width=WIDTH)
     manifest = Manifest(files, SIDE, "squash", FRAMES, 3, text, 0.5, {"data": "drawn"})

@@ -39,11 +39,11 @@ def frames(count: int, seed: int = 0, side: int = SIDE) -> list[np.ndarray]:
 
 def colour(frame: np.ndarray) -> np.ndarray:
     mean = frame.reshape(-1, 3).mean(axis=0) - np.array([90, 128, 160])
-    return mean / np.linalg.norm(mean)
+    return np.asarray(mean / np.linalg.norm(mean))
 
 
 def unit(vector: np.ndarray) -> np.ndarray:
-    return vector / np.linalg.norm(vector)
+    return np.asarray(vector / np.linalg.norm(vector))
 
 
 # ---- what it says ------------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_pictures_and_clips_are_what_the_graphs_say(encoder: ClipEncoder) -> Non
     shown = frames(2 * FRAMES)
     assert encoder.dim == 3
     assert np.allclose(encoder.encode_images(shown), [colour(frame) for frame in shown], atol=1e-5)
-    expected = [unit(sum(colour(frame) for frame in clip)) for clip in (shown[:FRAMES], shown[:2])]
+    expected = [unit(np.sum([colour(frame) for frame in clip], axis=0)) for clip in (shown[:FRAMES], shown[:2])]
     assert np.allclose(encoder.encode_clips([shown[:FRAMES], shown[:2]]), expected, atol=1e-5)
 
 

@@ -24,7 +24,8 @@ TEXTS = ("这款红色连衣裙", "a red dress", "", "  ", "a red " * 300)
 
 def build(config: SgmnConfig) -> Sgmn:
     torch.manual_seed(3)
-    net = Sgmn(config, PatchEncoder(16, SIDE)).eval()
+    net = Sgmn(config, PatchEncoder(16, SIDE))
+    net.eval()
     with torch.no_grad():  # what whispers at the start would hide a wrong graph
         for parameter in net.alignment.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
@@ -92,7 +93,7 @@ def test_nothing_is_overwritten_and_another_net_is_told_apart(house: tuple[Sgmn,
         export_sgmn(net, folder, "squash", MADE)
     other = build(net.config)
     with torch.no_grad():
-        other.alignment.motion.answer[1].weight.add_(0.5)
+        other.get_parameter("alignment.motion.answer.1.weight").add_(0.5)
     with pytest.raises(RuntimeError, match="clips of the exported net differ from PyTorch"):
         check_parity(other, folder)
 

@@ -17,6 +17,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
+from torch import Tensor  # noqa: E402
+
 from drawn_garments import consumer_photo, draw_garment, shop_photo  # noqa: E402
 from movingfashion_fixture import write_movingfashion  # noqa: E402
 from patch_encoder import PatchEncoder  # noqa: E402
@@ -173,7 +175,7 @@ def test_a_strangers_checkpoint_is_refused(pairs: list[ClipPair], tmp_path: Path
 # ---- the gradient: in parts, and in two processes ----------------------------------------------------------------
 
 
-def gradients(config: SgmnTraining, pairs: list[ClipPair], process: Process = ALONE) -> dict[str, torch.Tensor]:
+def gradients(config: SgmnTraining, pairs: list[ClipPair], process: Process = ALONE) -> dict[str, Tensor]:
     torch.manual_seed(4)
     run = make_run(config, process)
     share_weights(run.model, process)
@@ -184,7 +186,7 @@ def gradients(config: SgmnTraining, pairs: list[ClipPair], process: Process = AL
     return {**found, "loss": terms["total"].detach()}
 
 
-def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+def assert_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     assert found.keys() == expected.keys()
     for name, value in expected.items():
         # Attention sums in another order in another batch; the largest gradients are near 1.
@@ -425,7 +427,8 @@ def test_stored_maps_are_what_the_trunk_sees(pairs: list[ClipPair], tmp_path: Pa
 
     def see(squares: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return picture.trunk(picture.prepare(torch.from_numpy(squares))).numpy()
+            maps: np.ndarray = picture.trunk(picture.prepare(torch.from_numpy(squares))).numpy()
+            return maps
 
     images = {pair.image.image_id: pair.image for pair in pairs}
     store_maps(tmp_path, [pair.clip for pair in pairs], list(images.values()), pixels(), see, lambda done, of: None)
@@ -451,7 +454,7 @@ def test_stored_maps_are_what_the_trunk_sees(pairs: list[ClipPair], tmp_path: Pa
         ({"whiten": 200, "net": SgmnConfig()}, "expected more pictures than dim"),
     ],
 )
-def test_settings_that_make_no_sense_are_told(change: dict[str, object], told: str) -> None:
+def test_settings_that_make_no_sense_are_told(change: dict[str, Any], told: str) -> None:
     with pytest.raises(SettingsError, match=told):
         replace(SMALL, **change)
 
