@@ -93,9 +93,9 @@ def share_weights(model: nn.Module, process: Process) -> None:
 
 @torch.no_grad()
 def average_gradients(model: nn.Module, process: Process) -> None:
-    """Make each gradient its mean over all processes, where a loop does without `wrap`; one that is missing counts 0.
+    """Make each gradient its mean over all processes, where a loop does without `wrap`.
 
-    All must have the same weights to train.
+    All must have the same weights to train. One that is missing counts 0 for the others and stays missing here.
     """
     if process.count == 1:
         return
@@ -106,7 +106,8 @@ def average_gradients(model: nn.Module, process: Process) -> None:
     flat /= process.count
     start = 0
     for each in moving:
-        each.grad = flat[start : start + each.numel()].view_as(each).clone()
+        if each.grad is not None:  # else an optimizer would decay a weight that nothing trains
+            each.grad.copy_(flat[start : start + each.numel()].view_as(each))
         start += each.numel()
 
 
