@@ -273,14 +273,14 @@ def eval_deepfashion2(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="dprnet-retrieval or dprnet-detector.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="dprnet-retrieval, dprnet-detector or sgmn.")],
     data: Data,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where checkpoint and curves go.", show_default=False)],
     config: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file; see docs/train.md.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the checkpoint in --out.")] = False,
     device: Annotated[str, typer.Option(metavar="auto|cpu|cuda", help="What to train on.")] = "auto",
 ) -> None:
-    """Train a network of DPRNet on the data set that it was published with; needs the extra `train`."""
+    """Train a network of DPRNet or SGMN on a data set that it was published with; needs the extra `train`."""
     learning = _learning()
     with ProgressLines() as progress:
         done = learning.train(
@@ -292,7 +292,9 @@ def train(
 @app.command()
 def export(
     checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="What `shopcue train` left.")],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The .onnx file to write.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(metavar="PATH", help="The .onnx file to write, a folder for sgmn.", show_default=False)
+    ],
 ) -> None:
     """Write the net of a checkpoint as ONNX, checked against PyTorch; needs the extra `train`."""
     typer.echo(str(_learning().export(checkpoint, out)))

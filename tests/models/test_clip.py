@@ -15,7 +15,7 @@ onnx = pytest.importorskip("onnx", reason="tiny test models are built with onnx,
 
 from clip_folder import FRAMES, MIX, SIDE, TEXT_DIM, WIDTH, write_clip_folder  # noqa: E402
 from shopcue.errors import SettingsError, WeightsError  # noqa: E402
-from shopcue.models.clip import CLIP_ENCODERS, ClipEncoder, OnnxClipEncoder, read_manifest  # noqa: E402
+from shopcue.models.clip import CLIP_ENCODERS, MANIFEST, ClipEncoder, OnnxClipEncoder, read_manifest  # noqa: E402
 from shopcue.models.clip_text import hashed_ngrams  # noqa: E402
 from shopcue.models.hub import file_sha256  # noqa: E402
 
@@ -100,6 +100,19 @@ def test_a_fingerprint_tells_other_weights_and_other_fitting(folder: Path, tmp_p
     assert OnnxClipEncoder(folder, threads=1).fingerprint == first
     other = write_clip_folder(tmp_path / "fit", fit="letterbox")
     assert OnnxClipEncoder(other, threads=1).fingerprint != first
+
+
+@pytest.mark.parametrize("name", ["frames.onnx", "clip.onnx", "text.onnx"])
+def test_a_fingerprint_is_of_every_file(tmp_path: Path, name: str) -> None:
+    folder = write_clip_folder(tmp_path / "encoder")
+    first = OnnxClipEncoder(folder, threads=1).fingerprint
+    graph = onnx.load(folder / name)
+    graph.producer_name = "another"
+    onnx.save(graph, folder / name)
+    manifest = json.loads((folder / MANIFEST).read_text())
+    manifest["files"][name] = file_sha256(folder / name)
+    (folder / MANIFEST).write_text(json.dumps(manifest))
+    assert OnnxClipEncoder(folder, threads=1).fingerprint != first
 
 
 def test_no_torch_is_needed(folder: Path) -> None:

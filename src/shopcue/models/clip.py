@@ -14,6 +14,7 @@ A frame is encoded by itself, so a stream keeps the vectors of the frames it has
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -144,8 +145,9 @@ class OnnxClipEncoder:
         self._reader: _Reader | None = None
         if manifest.text is not None:
             self._reader = _Reader(folder, manifest.text, threads)
-        hashes = [manifest.files[file] for file in sorted(manifest.files)]
-        self._fingerprint = f"{hashes[0][:8]}{hashes[-1][:8]}-{manifest.fit}{manifest.side_px}-{manifest.frames}"
+        hashes = "".join(manifest.files[file] for file in sorted(manifest.files))
+        weights = hashlib.sha256(hashes.encode()).hexdigest()[:16]
+        self._fingerprint = f"{weights}-{manifest.fit}{manifest.side_px}-{manifest.frames}"
         self._check(folder)
 
     @property

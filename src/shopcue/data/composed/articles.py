@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -96,7 +97,9 @@ def read_articles(
     ]
     jobs += [_GarmentJob(garment) for garment in _garments(data / "clothing", garments)]
     found: list[Article] = []
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+    # Not forked: OpenCV's threads do not come along, and who waits for them waits for ever.
+    pools = ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else nullcontext()
+    with pools as pool:
         results = pool.map(_run, jobs, chunksize=4) if pool is not None else map(_run, jobs)
         for number, article in enumerate(results, 1):
             progress(number, len(jobs))

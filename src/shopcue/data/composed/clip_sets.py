@@ -21,6 +21,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -195,7 +196,9 @@ def _written(
 ) -> Iterator[_Written]:
     """Yield the rows of each live as it is written, in their order."""
     done, whole = 0, sum(len(live.clips) for live, _, _ in jobs)
-    with ProcessPoolExecutor(workers) if workers > 1 else nullcontext() as pool:
+    # Not forked: OpenCV's threads do not come along, and who waits for them waits for ever.
+    pools = ProcessPoolExecutor(workers, get_context("spawn")) if workers > 1 else nullcontext()
+    with pools as pool:
         for written in pool.map(write, jobs) if pool is not None else map(write, jobs):
             done += len(written.clips)
             progress(done, whole)
