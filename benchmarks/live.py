@@ -264,6 +264,17 @@ def same(live: Sequence[Focus], offline: Sequence[Focus]) -> float:
     return hits / max(1, len(offline))
 
 
+def write(out: Path, what: str, results: Sequence[dict[str, Any]]) -> None:
+    """Write the runs, beside those of other kinds that the file holds already of the same lives."""
+    known = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
+    kinds = ("streams", "via", "speech")
+    runs = {tuple(run.get(kind) for kind in kinds): run for run in known.get("runs", ()) if known["what"] == what}
+    runs |= {tuple(run[kind] for kind in kinds): run for run in results}
+    in_order = sorted(runs.values(), key=lambda run: (run["speech"], run["via"] != "rtmp", run["streams"]))
+    report = {"what": what, "cores": os.cpu_count(), "runs": in_order}
+    out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lives", nargs="+", type=Path, help="folders with live.mp4, catalog.csv and truth.json")
@@ -286,11 +297,11 @@ def main() -> None:
             gallery, _ = build_gallery(read_feed(live / "catalog.csv"), method.encoder, cache=EmbeddingCache(None))
             film = at_720p(live / "live.mp4", folder)
             lives.append(Live(live.name, read_truth(live / "truth.json"), gallery, film))
-        offline = {live.name: method.find_focuses(probe(live.film), live.gallery, Words()) for live in lives}
+        whole = arguments.seconds >= max(live.truth.duration_s for live in lives)
+        offline = {live.name: method.find_focuses(probe(live.film), live.gallery, Words()) for live in lives if whole}
         for count in arguments.streams:
             found = watch(lives, count, arguments.seconds, arguments.via, arguments.speech, method, folder)
             sinks, chosen = found.pop("sinks"), found.pop("lives")
-            whole = arguments.seconds >= max(live.truth.duration_s for live in lives)
             delays = [
                 d for s, live in zip(sinks, chosen, strict=True) for d in delays_s(s, live.truth, arguments.seconds)
             ]
@@ -308,8 +319,7 @@ def main() -> None:
             if found["dropped_share"] > arguments.until:
                 break
     if arguments.out is not None:
-        report = {"what": ", ".join(live.name for live in arguments.lives), "cores": os.cpu_count(), "runs": results}
-        arguments.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        write(arguments.out, ", ".join(live.name for live in arguments.lives), results)
 
 
 if __name__ == "__main__":
