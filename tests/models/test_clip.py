@@ -13,7 +13,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="tiny test models are built with onnx, of the extra 'train'")
 
-from clip_folder import FRAMES, MIX, SIDE, TEXT_DIM, WIDTH, write_clip_folder  # noqa: E402
+from clip_folder import FRAMES, MIDDLE, MIX, PLACES, SIDE, TEXT_DIM, WIDTH, write_clip_folder  # noqa: E402
 from shopcue.errors import SettingsError, WeightsError  # noqa: E402
 from shopcue.models.clip import CLIP_ENCODERS, MANIFEST, ClipEncoder, OnnxClipEncoder, read_manifest  # noqa: E402
 from shopcue.models.clip_text import hashed_ngrams  # noqa: E402
@@ -83,6 +83,30 @@ def test_frames_can_be_kept_and_joined_later(folder: Path) -> None:
 def test_pictures_of_any_size_are_read(encoder: ClipEncoder) -> None:
     large = np.full((300, 100, 3), (250, 20, 30), np.uint8)
     assert np.allclose(encoder.encode_images([large]), [colour(large)], atol=1e-4)
+
+
+def test_places_lie_row_by_row(folder: Path) -> None:
+    encoder = OnnxClipEncoder(folder, threads=1)
+    shown = frames(19)
+    found, taken = encoder.encode_places(shown), encoder.attention(shown)
+    assert taken is not None
+    assert found.shape == (19, PLACES, PLACES, 3)
+    cell = SIDE // PLACES
+    for each, places, attention in zip(shown, found, taken, strict=True):
+        means = each.reshape(PLACES, cell, PLACES, cell, 3).mean(axis=(1, 3)) - MIDDLE
+        distance = np.linalg.norm(means, axis=-1)
+        assert np.allclose(places, means / distance[..., None], atol=1e-5)
+        weights = np.exp(distance - distance.max())
+        assert np.allclose(attention, weights / weights.sum(), atol=1e-4)
+
+
+def test_a_folder_without_places_says_how_to_get_them(tmp_path: Path) -> None:
+    encoder = OnnxClipEncoder(write_clip_folder(tmp_path / "older", places=False), threads=1)
+    assert not encoder.sees_places
+    assert encoder.encode_images(frames(1)).shape == (1, 3)
+    assert encoder.attention(frames(1)) is None
+    with pytest.raises(WeightsError, match="export it anew"):
+        encoder.encode_places(frames(1))
 
 
 def test_texts_are_hashed_and_blank_ones_are_zero(encoder: ClipEncoder) -> None:

@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 pytest.importorskip("onnxscript", reason="export is in the train extra: pip install 'shopcue[train]'")
 
-from patch_encoder import PatchEncoder  # noqa: E402
+from patch_encoder import PATCH, PatchEncoder  # noqa: E402
 from shopcue.errors import OutputError, WeightsError  # noqa: E402
 from shopcue.models.clip import OnnxClipEncoder  # noqa: E402
 from shopcue.nets.sgmn.export import check_parity, export_sgmn  # noqa: E402
@@ -58,6 +58,32 @@ def test_clips_and_pictures_are_those_of_pytorch(house: tuple[Sgmn, Path]) -> No
     assert np.allclose(clips[1], part.numpy()[0], atol=1e-5)
     assert not clips[2].any()
     assert np.abs(whole - part.numpy()).max() > 0.01  # else the mask would not be looked at
+
+
+def test_places_are_those_of_pytorch(house: tuple[Sgmn, Path]) -> None:
+    net, folder = house
+    encoder, shown, side = OnnxClipEncoder(folder, threads=1), pictures(19), SIDE // PATCH
+    with torch.no_grad():
+        seen = net.alignment.picture(net.alignment.picture.prepare(torch.from_numpy(shown)))[1].numpy()
+    expected = seen / np.linalg.norm(seen, axis=-1, keepdims=True)
+    found = encoder.encode_places(list(shown))
+    assert found.shape == (19, side, side, 16)
+    assert np.allclose(found.reshape(19, side * side, 16), expected, atol=1e-5)
+    assert encoder.attention(list(shown)) is None  # this encoder takes the mean
+
+
+def test_the_house_encoder_tells_what_it_attends_to(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    net = Sgmn(SgmnConfig(frames=2, heads=2, dim=16, side_px=64, text_dim=8, tmc=False, gci=False, smf=False)).eval()
+    export_sgmn(net, tmp_path / "out", "letterbox", MADE)
+    shown = np.random.default_rng(1).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    picture = net.alignment.picture
+    with torch.no_grad():
+        expected = picture.attention(picture.trunk(picture.prepare(torch.from_numpy(shown)))).numpy()
+    found = OnnxClipEncoder(tmp_path / "out", threads=1).attention(list(shown))
+    assert found is not None
+    assert np.allclose(found.reshape(3, 4), expected, atol=1e-4)
+    assert np.allclose(found.sum(axis=(1, 2)), 1, atol=1e-5)
 
 
 def test_texts_are_those_of_pytorch(house: tuple[Sgmn, Path]) -> None:

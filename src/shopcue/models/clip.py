@@ -4,7 +4,9 @@ A clip and a picture compare by `clip · picture + λ · speech · title` (eq. 2
 `shopcue export` writes it of a trained SGMN:
 
     <folder>/sgmn.json        what the files are, their sha256, and how pictures and texts become their inputs
-    <folder>/frames.onnx      uint8 RGB (N, S, S, 3) -> unit (N, D): a frame of a clip, or a shop's picture
+    <folder>/frames.onnx      uint8 RGB (N, S, S, 3) -> unit (N, D): a frame of a clip, or a shop's picture; and
+                              for `shopcue explain`, where the folder has them, what is where in it: places, unit
+                              (N, P, D), and attention (N, P), how much of each goes into the vector
     <folder>/clip.onnx        unit (N, L, D), bool (N, L), which are there -> unit (N, D)
     <folder>/text.onnx        n-grams or tokens -> unit (N, T); not there in a net that reads nothing
     <folder>/tokenizer.json   where texts become tokens
@@ -17,8 +19,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from math import isqrt
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -138,6 +141,7 @@ class OnnxClipEncoder:
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.manifest = manifest = read_manifest(folder)
+        self._folder = folder
         for file, sha256 in manifest.files.items():
             _verify(folder / file, sha256)
         self._frames = open_session(folder / "frames.onnx", threads)
@@ -167,13 +171,51 @@ class OnnxClipEncoder:
 
     def encode_images(self, images: Sequence[Image]) -> Floats:
         """Return unit vectors of pictures, or of frames for `join`. N RGB uint8 of any size -> float32 (N, D)."""
-        vectors = np.empty((len(images), self.dim), np.float32)
+        found = self._see("vectors", images)
+        return np.concatenate([np.empty((0, self.dim), np.float32), *found])
+
+    @property
+    def sees_places(self) -> bool:
+        """Whether the folder tells what is where in a picture; those of older exports do not."""
+        return self._gives("places")
+
+    def encode_places(self, images: Sequence[Image]) -> Floats:
+        """Return unit vectors of the places of pictures, in the space of `encode_images`: float32 (N, H, W, D).
+
+        The places part the square that a picture is fitted into, bars and all. N >= 1. Raises WeightsError where the
+        folder was exported without them.
+        """
+        if not self.sees_places:
+            raise WeightsError(
+                f"{self._folder} was exported without the places of a picture; export it anew with shopcue export"
+            )
+        return self._look("places", images)
+
+    def attention(self, images: Sequence[Image]) -> Floats | None:
+        """Return how much of each place goes into a picture's vector: float32 (N, H, W), each picture of sum 1.
+
+        N >= 1. None of an encoder that does not attend to places.
+        """
+        return self._look("attention", images) if self._gives("attention") else None
+
+    def _gives(self, output: str) -> bool:
+        return any(found.name == output for found in self._frames.get_outputs())
+
+    def _look(self, output: str, images: Sequence[Image]) -> Floats:
+        """Return what the net says of each place. float32 (N, H, W, ...)."""
+        rows = np.concatenate(list(self._see(output, images)))
+        side = isqrt(rows.shape[1])
+        if side * side != rows.shape[1] or not np.isfinite(rows).all():
+            raise WeightsError(f"{self._folder} gives {output} of shape {rows.shape}, expected a square of finite ones")
+        return np.reshape(rows, (len(rows), side, side, *rows.shape[2:]))
+
+    def _see(self, output: str, images: Sequence[Image]) -> Iterator[Floats]:
+        """Yield one output of frames.onnx for each batch of pictures; what nobody asks for is not worked out."""
         for start in range(0, len(images), _BATCH):
             squares = [
                 fit_square(image, self.manifest.side_px, self.manifest.fit) for image in images[start : start + _BATCH]
             ]
-            vectors[start : start + _BATCH] = self._frames.run(None, {"pixels": np.stack(squares)})[0]
-        return vectors
+            yield np.asarray(self._frames.run([output], {"pixels": np.stack(squares)})[0], np.float32)
 
     def encode_clips(self, clips: Sequence[Sequence[Image]]) -> Floats:
         """Return unit vectors of clips, of `frames` even frames of each. -> float32 (N, D), zero without frames."""

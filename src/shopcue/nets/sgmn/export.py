@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from shopcue.errors import OutputError, WeightsError
+from shopcue.errors import OutputError, SettingsError, WeightsError
 from shopcue.models.clip import MANIFEST, TOKENIZER, Manifest, OnnxClipEncoder, TextInput
 from shopcue.models.hub import file_sha256
 from shopcue.models.image import Fit
@@ -32,15 +33,30 @@ _SAMPLES = ("Red cotton dress, size M", "这款红色连衣裙", "!", "a " * 400
 
 
 class Frames(nn.Module):
-    """Frames and pictures alone. uint8 (N, S, S, 3) -> unit (N, D)."""
+    """Frames and pictures alone. uint8 (N, S, S, 3) -> unit (N, D), and for `shopcue explain` what is where in them."""
 
     def __init__(self, alignment: Alignment) -> None:
         super().__init__()
         self.alignment = alignment
+        self.outputs = ("vectors", "places", "attention") if self._attends() else ("vectors", "places")
 
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return their vectors."""
-        return self.alignment.encode_pictures(pixels)
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Return `outputs`: vectors, unit vectors of P places (N, P, D), how much each of them counts (N, P)."""
+        picture = self.alignment.picture
+        maps = picture.trunk(picture.prepare(pixels))
+        vectors, places = (F.normalize(rows.float(), dim=-1) for rows in picture.upper(maps))
+        return (vectors, places, picture.attention(maps)) if "attention" in self.outputs else (vectors, places)
+
+    @torch.no_grad()
+    def _attends(self) -> bool:
+        """Tell whether the encoder can say how much of each place it takes; not all can."""
+        picture = self.alignment.picture
+        pixels = torch.zeros(1, picture.side_px, picture.side_px, 3, dtype=torch.uint8)
+        try:
+            picture.attention(picture.trunk(picture.prepare(pixels)))
+        except (NotImplementedError, SettingsError):
+            return False
+        return True
 
 
 class Clips(nn.Module):
@@ -124,6 +140,11 @@ def check_parity(net: Sgmn, folder: Path) -> None:
     clips = encoder.encode_clips([list(pixels[:most]), list(pixels[1 : 1 + short])])
     _compare("clips", net.encode_clips(frames, there)[1], clips)
     _compare("pictures", net.encode_pictures(torch.from_numpy(pixels)), encoder.encode_images(list(pixels)))
+    _, places, *attention = Frames(net.alignment)(torch.from_numpy(pixels))
+    _compare("places", places.flatten(0, 1), encoder.encode_places(list(pixels)).reshape(-1, encoder.dim))
+    taken = encoder.attention(list(pixels))
+    if attention and taken is not None:
+        _compare("attention", attention[0].flatten(1), taken.reshape(len(pixels), -1))
     if net.alignment.text is not None:
         _compare("texts", net.encode_texts(_SAMPLES), encoder.encode_texts(_SAMPLES))
 
@@ -138,7 +159,8 @@ def _write_graphs(net: Sgmn, folder: Path) -> TextInput | None:
     alignment, config = net.alignment, net.config
     side, dim = alignment.picture.side_px, alignment.picture.dim
     pixels = torch.randint(0, 256, (2, side, side, 3), dtype=torch.uint8)
-    _write(Frames(alignment), {"pixels": pixels}, folder / "frames.onnx")
+    seeing = Frames(alignment)
+    _write(seeing, {"pixels": pixels}, folder / "frames.onnx", seeing.outputs)
     frames = nn.functional.normalize(torch.randn(2, config.frames, dim), dim=-1)
     there = torch.ones(2, config.frames, dtype=torch.bool)
     _write(Clips(alignment), {"frames": frames, "there": there}, folder / "clip.onnx")
@@ -174,7 +196,7 @@ def _write_tokens(text: Any, filter_: TextFilter, text_dim: int, folder: Path) -
     )
 
 
-def _write(net: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> None:
+def _write(net: nn.Module, inputs: Mapping[str, Tensor], path: Path, outputs: tuple[str, ...] = ("vectors",)) -> None:
     """Write a graph whose first axis is free in all inputs."""
     batch = torch.export.Dim("batch")
     shapes = tuple({0: batch} for _ in inputs)
@@ -185,7 +207,7 @@ def _write(net: nn.Module, inputs: Mapping[str, Tensor], path: Path) -> None:
             tuple(inputs.values()),
             str(path),
             input_names=list(inputs),
-            output_names=["vectors"],
+            output_names=list(outputs),
             # A net that takes any number of inputs has one argument: all of them.
             dynamic_shapes=(shapes,) if isinstance(net, TokenTexts) else shapes,
             opset_version=OPSET,
