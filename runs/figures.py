@@ -248,9 +248,10 @@ def soak() -> Iterator[str]:
     yield (
         f"{r['streams']} streams of {r['hours_of_each']:.1f} hours each, faster than life (`benchmarks/soak.py`): "
         f"memory {r['memory_mb_warm']:.0f} MB warm, {r['memory_mb_end']:.0f} MB in the end "
-        f"({r['memory_growth']:+.1%}); at most {r['longest_queue']} frames waited, {r['dropped']} were dropped; "
-        f"the last round of each film begins its {r['focuses_compared']} focuses within {r['focus_drift_ms']:.0f} ms "
-        "of the second."
+        f"({r['memory_growth']:+.1%}); at most {r['longest_queue']} frames waited, {r['dropped']} were dropped; after "
+        f"that time the pictures are {r['picture_drift_ms']:.0f} ms and the sound {r['sound_drift_ms']:.0f} ms from "
+        f"where they stand in the film; {r['of_them_as_in_the_second']} of {r['focuses_of_the_last_rounds']} focuses "
+        "of the film's last round are as in its second."
     )
     yield ""
 
