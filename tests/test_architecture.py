@@ -20,6 +20,7 @@ LAYERS = (
     {
         "training",
         "evaluation",
+        "explaining",
         "looking",
         "trace",
         "pipeline",
@@ -32,6 +33,7 @@ LAYERS = (
     },
     {
         "exports",
+        "explanations",
         "report",
         "progress",
         "commands",

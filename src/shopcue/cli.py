@@ -316,6 +316,40 @@ def _extra(module: str, extra: str, what: str) -> Any:
 
 
 @app.command()
+def explain(
+    video: Video,
+    catalog: Annotated[
+        str, typer.Option(metavar="FEED", help="The shop's products, as `match` takes them.", show_default=False)
+    ],
+    model: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="A clip encoder: what `shopcue export` wrote of sgmn.", show_default=False),
+    ],
+    at: Annotated[
+        list[str],
+        typer.Option(metavar="SECONDS...", help="Which moments: 30, or 30,62.5, or --at again.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for page and pictures.", show_default=False)],
+    speech: Annotated[
+        Path | None, typer.Option(metavar="FILE.vtt", help="What is said in the video: a .vtt or .srt file.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(metavar="WORDS", help="Or what is said at all of the moments.")] = None,
+    span: Annotated[float, typer.Option(metavar="SECONDS", help="How long the clip around a moment is.")] = 10.0,
+) -> None:
+    """Draw where a frame resembles the product it is taken for, with and without what is said."""
+    from shopcue import explanations
+
+    moments_s = [explanations.parse_seconds(part) for each in at for part in each.split(",")]
+    with ProgressLines() as progress:
+        done = explanations.explain(
+            video, catalog, model, out, at=moments_s, speech=speech, text=text, span_s=span, update=progress.update
+        )
+    for line in explanations.summary(done):
+        typer.echo(line)
+    typer.echo(f"page: {done.page}")
+
+
+@app.command()
 def live(
     url: Annotated[
         str, typer.Argument(metavar="URL", help="The stream, or a file that plays as one.", show_default=False)
