@@ -169,7 +169,7 @@ def _clip_of_pictures(paths: Sequence[str | Path], at: Sequence[float]) -> Itera
 
 
 def colours() -> Image:
-    """Return the colours of a map from its least value to its greatest, each lighter than before. RGB uint8 (256, 3)."""
+    """Return the colours of a map from its least value to its greatest, each lighter than before: RGB, (256, 3)."""
     places, steps = [place for place, _ in _STOPS], np.linspace(0, 1, 256)
     channels = [np.interp(steps, places, [colour[channel] for _, colour in _STOPS]) for channel in range(3)]
     return np.asarray(np.round(np.stack(channels, axis=1)), np.uint8)
