@@ -141,7 +141,7 @@ def media_server(folder: Path) -> Iterator[Server]:
         time.sleep(1.0)
         yield server
     finally:
-        process.kill()
+        process.terminate()  # not killed: its worker would stay behind
         process.wait()
         shutil.rmtree(folder / "hls", ignore_errors=True)
 
