@@ -24,11 +24,13 @@ from shopcue.data.deepfashion2 import CATEGORIES
 from shopcue.errors import MediaError, OutputError, SettingsError, WeightsError
 from shopcue.learning import export, read_config, train
 from shopcue.models.detector import HouseDetector
+from shopcue.nets.sgmn.network import SgmnConfig
 from shopcue.protocols import evaluate
 from shopcue.records import Frame
 from shopcue.training.checkpoints import Checkpoint, save_checkpoint
 from shopcue.training.detection import DetectionConfig
 from shopcue.training.retrieval import RetrievalConfig
+from shopcue.training.sgmn import SgmnTraining
 from shopcue.training.starts import CARRIER
 
 RETRIEVAL = """
@@ -156,18 +158,19 @@ def test_a_detector_from_pictures_to_boxes(tmp_path: Path) -> None:
 
 
 def test_names_and_files_that_are_not_there(shop: Path, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="expected one of dprnet-retrieval, dprnet-detector"):
-        train("sgmn", shop, tmp_path / "run")
+    with pytest.raises(SettingsError, match="expected one of dprnet-retrieval, dprnet-detector, sgmn"):
+        train("dprnet", shop, tmp_path / "run")
     with pytest.raises(MediaError, match="give the folder of DeepFashion"):
         train("dprnet-retrieval", tmp_path, tmp_path / "run", device="cpu")
-    with pytest.raises(OutputError, match=r"does not end in \.onnx"):
-        export(tmp_path / "last.pt", tmp_path / "out.bin")
     with pytest.raises(WeightsError, match="No such file"):
         export(tmp_path / "last.pt", tmp_path / "out.onnx")
-    save_checkpoint(tmp_path / "last.pt", Checkpoint("sgmn", 0, {}, "", "", {}))
-    with pytest.raises(WeightsError, match="of 'sgmn', which has no export"):
+    save_checkpoint(tmp_path / "last.pt", Checkpoint("asymnet", 0, {}, "", "", {}))
+    with pytest.raises(WeightsError, match="of 'asymnet', which has no export"):
         export(tmp_path / "last.pt", tmp_path / "out.onnx")
-    assert not (tmp_path / "out.onnx").exists()
+    save_checkpoint(tmp_path / "last.pt", Checkpoint("dprnet-retrieval", 0, {}, "", "", {}))
+    with pytest.raises(OutputError, match=r"does not end in \.onnx"):
+        export(tmp_path / "last.pt", tmp_path / "out.bin")
+    assert not list(tmp_path.glob("out.*"))
 
 
 def test_a_config_is_the_defaults_and_what_a_file_says(tmp_path: Path) -> None:
@@ -178,22 +181,28 @@ def test_a_config_is_the_defaults_and_what_a_file_says(tmp_path: Path) -> None:
     assert read_config(path, DetectionConfig).anchor_sides == (8, 16.5)
 
 
-def test_every_key_of_the_retrieval_config_is_on_the_page_with_its_default() -> None:
+@pytest.mark.parametrize(
+    ("heading", "config"),
+    [("The retrieval network", RetrievalConfig), ("SGMN", SgmnTraining), ("SGMN", SgmnConfig)],
+    ids=lambda each: each if isinstance(each, str) else each.__name__,
+)
+def test_every_key_of_a_config_is_on_the_page_with_its_default(heading: str, config: type) -> None:
     page = (Path(__file__).parent.parent / "docs" / "train.md").read_text(encoding="utf-8")
-    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `")]
+    section = page.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| `")]
     shown: dict[str, str] = {}
     for names, defaults in rows:
-        values = [value.strip(' `"') for value in defaults.split(",")]
-        keys = [name.strip(" `") for name in names.split(",")]
-        if len(keys) == len(values):
-            shown |= dict(zip(keys, values, strict=True))
-    for field in dataclasses.fields(RetrievalConfig):
+        keys, values = ([each.strip(' `"') for each in cell.split(",")] for cell in (names, defaults))
+        assert len(keys) == len(values), f"{names} and {defaults} are not as many"
+        shown |= dict(zip(keys, values, strict=True))
+    for field in dataclasses.fields(config):
         default = field.default
-        text = str(default).lower() if isinstance(default, bool) else str(default)
+        if field.name == "net":
+            continue  # a table of its own
         if isinstance(default, float):
             assert float(shown[field.name]) == default
         else:
-            assert shown[field.name] == text
+            assert shown[field.name] == (str(default).lower() if isinstance(default, bool) else str(default))
 
 
 @pytest.mark.parametrize(

@@ -159,10 +159,10 @@ def export(checkpoint: str | Path, out: str | Path) -> Path:
     """
     target = Path(out)
     found = load_checkpoint(Path(checkpoint))
-    if found.kind != sgmn.KIND and target.suffix != ".onnx":
-        raise OutputError(f"{target} does not end in .onnx; give the name of the file to write")
     if found.kind not in EXPORTS:
         raise WeightsError(f"{checkpoint} is of {found.kind!r}, which has no export; expected {', '.join(EXPORTS)}")
+    if found.kind != sgmn.KIND and target.suffix != ".onnx":
+        raise OutputError(f"{target} does not end in .onnx; give the name of the file to write")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         EXPORTS[found.kind](found, target)

@@ -128,14 +128,15 @@ def test_the_recording_shows_what_was_looked_at(
     stream, seen = watch_twice(method, gallery, web_site, Recorder(tmp_path / "kept", segment_s=2.0))
     assert stream.recording == "on"
     assert [number for _, number in seen[: 2 * SECONDS]] == [-(-n * FPS // 2) for n in range(2 * SECONDS)]
-    assert seen[0][0] == 100.0
+    begun_s = seen[0][0]
+    assert 100.0 <= begun_s < 130.0, "it was interrupted at 100 s, and has gone on while it was connected to"
     kept = [
         (time_s, number) for time_s, number in seen if time_s < read_recording(tmp_path / "kept").segments[-1].end_s
     ]
     assert len(kept) >= 4 * SECONDS
     assert [picture_at(tmp_path / "kept", time_s) for time_s, _ in kept] == [number for _, number in kept]
     first, second = read_recording(tmp_path / "kept").spans()[:2]
-    assert first == pytest.approx((100.0, 100.0 + SECONDS), abs=0.01)
+    assert first == pytest.approx((begun_s, begun_s + SECONDS), abs=0.01)
     assert second[0] == pytest.approx(seen[2 * SECONDS][0], abs=0.01)
 
 
