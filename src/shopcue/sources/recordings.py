@@ -24,6 +24,7 @@ PLAYLIST = "live.m3u8"
 
 _NAME = re.compile(r"(\d{8})\.ts")
 _ORIGIN = "# origin "
+_ROUNDING_S = 1e-5  # dates have microseconds
 _DATE = "#EXT-X-PROGRAM-DATE-TIME:"
 
 
@@ -60,10 +61,10 @@ class Recording:
 
     def find(self, time_s: float) -> tuple[Segment, float] | None:
         """Return the segment that holds time_s of the stream and how far into it that is, None if none does."""
-        at = bisect_right(self.segments, time_s, key=lambda segment: segment.start_s) - 1
+        at = bisect_right(self.segments, time_s + _ROUNDING_S, key=lambda segment: segment.start_s) - 1
         if at < 0 or time_s >= self.segments[at].end_s:
             return None
-        return self.segments[at], time_s - self.segments[at].start_s
+        return self.segments[at], max(0.0, time_s - self.segments[at].start_s)
 
     def spans(self) -> list[tuple[float, float]]:
         """Return the stretches of the stream that are there, as seconds [start, end)."""
