@@ -34,6 +34,7 @@ LAYERS = (
     {
         "exports",
         "explanations",
+        "standalone",
         "report",
         "progress",
         "commands",

@@ -6,19 +6,15 @@ file's name or in a picture. The page has no script and loads nothing.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import io
 import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import cv2
-import jinja2
 import numpy as np
 from markupsafe import Markup
 from PIL import Image as Pictures
@@ -33,6 +29,7 @@ from shopcue.pipeline import Update
 from shopcue.records import Image, Utterance
 from shopcue.sources.files import frames_at, probe
 from shopcue.sources.subtitles import read_subtitles
+from shopcue.standalone import jpeg_address, source_of, style, template
 
 PAGE: Final = "explain.html"
 SPAN_S: Final = 10.0
@@ -217,9 +214,7 @@ def _png(image: Image) -> bytes:
 
 def _address(image: Image) -> str:
     """Return a picture as a data address."""
-    raw = io.BytesIO()
-    Pictures.fromarray(image).save(raw, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return f"data:image/jpeg;base64,{base64.b64encode(raw.getvalue()).decode()}"
+    return jpeg_address(image, _JPEG_QUALITY)
 
 
 # ---- the page --------------------------------------------------------------------------------------------------
@@ -254,21 +249,17 @@ class _Section:
 
 def render(moments: Sequence[Moment], encoder: OnnxClipEncoder) -> str:
     """Return the page."""
-    style = _asset("explain.css")
+    styles = style("explain.css")
     legend = np.broadcast_to(colours()[None], (12, 256, 3))
-    return (
-        _environment()
-        .get_template("explain.html.j2")
-        .render(
-            sections=[_section(moment) for moment in moments],
-            legend=_address(np.ascontiguousarray(legend)),
-            weight=encoder.text_weight,
-            reads=encoder.manifest.text is not None,
-            fingerprint=encoder.fingerprint,
-            made=dict(encoder.manifest.made),
-            style=Markup(style),  # noqa: S704 - the package's own file
-            policy=_policy(style),
-        )
+    return template("explain.html.j2").render(
+        sections=[_section(moment) for moment in moments],
+        legend=_address(np.ascontiguousarray(legend)),
+        weight=encoder.text_weight,
+        reads=encoder.manifest.text is not None,
+        fingerprint=encoder.fingerprint,
+        made=dict(encoder.manifest.made),
+        style=Markup(styles),  # noqa: S704 - the package's own file
+        policy=_policy(styles),
     )
 
 
@@ -312,26 +303,9 @@ def _shortened(text: str) -> str:
     return line if len(line) <= _SAID_LIMIT else f"{line[:_SAID_LIMIT]}…"
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["one_line"] = one_line
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (resources.files("shopcue") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str) -> str:
+def _policy(styles: str) -> str:
     """Return a content security policy that allows this style and the pictures in the page, and nothing else."""
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; form-action 'none'"
+    return f"default-src 'none'; style-src {source_of(styles)}; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 # ---- files -----------------------------------------------------------------------------------------------------

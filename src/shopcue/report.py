@@ -7,26 +7,22 @@ loaded and no script run but the page's own.
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import io
 import os
 import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import jinja2
 from markupsafe import Markup
 from PIL import Image as Pictures
 
 from shopcue.errors import MediaError
 from shopcue.exports import FocusDocument, clock, one_line, write_page
 from shopcue.records import Evidence, Focus, Frame, Image, Product
+from shopcue.standalone import asset, jpeg_address, source_of, style, template
 
 PICTURE_LIMIT: Final = 400
 """How many focuses show their frame, the surest first; also how many shop pictures a page holds."""
@@ -135,8 +131,8 @@ def render_report(
     """
     shown, unseen = _products(document, products, pictures or {})
     cards = _cards(document, shown, {product.product_id: product.title for product in products}, frames)
-    style, script = _asset("report.css"), _asset("report.js")
-    page = _environment().get_template("report.html.j2")
+    styles, script = style("report.css"), asset("report.js")
+    page = template("report.html.j2", clock=clock, counted=_counted, percent="{:.0%}".format)
     return page.render(
         document=document,
         name=re.split(r"[/\\]", document.video)[-1] or document.video,
@@ -150,9 +146,9 @@ def render_report(
         open_cards=len(cards) <= _OPEN_CARDS,
         data=_data(document, shown, cards),
         options=options or {},
-        style=Markup(style),  # noqa: S704 - the package's own file
+        style=Markup(styles),  # noqa: S704 - the package's own file
         script=Markup(script),  # noqa: S704 - the package's own file
-        policy=_policy(style, script),
+        policy=_policy(styles, script),
         picture_limit=PICTURE_LIMIT,
     )
 
@@ -258,9 +254,7 @@ def _picture(image: Image, side_px: int) -> Picture:
     height, width = image.shape[:2]
     picture = Pictures.fromarray(image)
     picture.thumbnail((side_px, side_px))
-    raw = io.BytesIO()
-    picture.save(raw, "JPEG", quality=_JPEG_QUALITY, optimize=True)
-    return Picture(f"data:image/jpeg;base64,{base64.b64encode(raw.getvalue()).decode()}", width, height)
+    return Picture(jpeg_address(picture, _JPEG_QUALITY), width, height)
 
 
 def _figures(document: FocusDocument, shown: int, products: int) -> list[tuple[str, str, str]]:
@@ -342,28 +336,9 @@ def _video_address(video: str, folder: str | os.PathLike[str]) -> str:
 # ---- the page --------------------------------------------------------------------------------------------------
 
 
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(_asset),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(clock=clock, counted=_counted, one_line=one_line, percent="{:.0%}".format)
-    return environment
-
-
-def _asset(name: str) -> str:
-    return (resources.files("shopcue") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
+def _policy(styles: str, script: str) -> str:
     """Return a content security policy that allows this style, this script, pictures in the page and local media."""
-    style_hash, script_hash = (
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)
-    )
     return (
-        f"default-src 'none'; style-src 'sha256-{style_hash}'; script-src 'sha256-{script_hash}'; "
+        f"default-src 'none'; style-src {source_of(styles)}; script-src {source_of(script)}; "
         "img-src data:; media-src 'self' file:; base-uri 'none'; form-action 'none'"
     )
