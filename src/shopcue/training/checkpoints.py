@@ -12,7 +12,7 @@ import pickle
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from torch import nn
 
 import shopcue
 from shopcue.errors import OutputError, SettingsError, WeightsError
-from shopcue.training.processes import Process, gather_rows
+from shopcue.training.curves import Curves
+from shopcue.training.processes import Process, gather_rows, wait_for_all
 
 SCHEMA = "shopcue.checkpoint/1"
 CHECKPOINT = "last.pt"
@@ -117,6 +118,24 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     except (OSError, RuntimeError) as error:  # a full disk comes as RuntimeError out of PyTorch's writer
         draft.unlink(missing_ok=True)
         raise OutputError(f"cannot write the checkpoint {path} ({error}); give a folder with room") from error
+
+
+def save_run(
+    path: Path,
+    run: Run,
+    checkpoint: Checkpoint,
+    curves: Curves | None = None,
+    measure: Callable[[], Mapping[str, float]] | None = None,
+) -> None:
+    """Write the curves, with what is measured of the net now, then the checkpoint; one process does, others wait."""
+    if run.process.is_first:
+        if curves is not None:
+            if measure is not None:
+                run.model.eval()
+                curves.note(measure())
+            curves.write()
+        save_checkpoint(path, checkpoint)
+    wait_for_all(run.process)
 
 
 def load_checkpoint(path: Path, kind: str | None = None) -> Checkpoint:

@@ -30,10 +30,10 @@ from shopcue.training.checkpoints import (
     load_checkpoint,
     load_weights,
     plain_config,
-    save_checkpoint,
+    save_run,
 )
 from shopcue.training.detection_samples import Sample, Samples
-from shopcue.training.processes import Process, autocast, make_scaler, mean_over, seed_process, wait_for_all, wrap
+from shopcue.training.processes import Process, autocast, make_scaler, mean_over, seed_process, wrap
 from shopcue.training.starts import load_start
 from shopcue.training.steps import batch_loader, rate_at
 
@@ -160,7 +160,7 @@ def train_dprnet_detector(
             if report is not None and process.is_first:
                 report(progress)
         if step % config.save_every == 0 or step == config.steps:
-            save(path, run, run.checkpoint(KIND, step, plain, samples.fingerprint))
+            save_run(path, run, run.checkpoint(KIND, step, plain, samples.fingerprint))
         if update is not None and process.is_first:
             update("training", step, config.steps)
     run.model.eval()
@@ -228,13 +228,6 @@ def load_dprnet_detector(checkpoint: Checkpoint) -> tuple[DprnetDetector, Detect
     load_weights(detector, checkpoint)
     detector.eval()
     return detector, config
-
-
-def save(path: Path, run: Run, checkpoint: Checkpoint) -> None:
-    """Write the checkpoint; the first process does, the others wait for it."""
-    if run.process.is_first:
-        save_checkpoint(path, checkpoint)
-    wait_for_all(run.process)
 
 
 def mean_terms(terms: list[dict[str, Tensor]], process: Process) -> dict[str, float]:

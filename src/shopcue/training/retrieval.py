@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ from shopcue.training.checkpoints import (
     load_checkpoint,
     load_weights,
     plain_config,
-    save_checkpoint,
+    save_run,
 )
 from shopcue.training.curves import CURVES, Curves
 from shopcue.training.photos import InstancePhoto, PhotoBatch, PhotoBatches
@@ -41,7 +42,6 @@ from shopcue.training.processes import (
     make_scaler,
     mean_over,
     seed_process,
-    wait_for_all,
     wrap,
 )
 from shopcue.training.starts import load_start
@@ -137,6 +137,7 @@ def train_retrieval(
         start_branches(run.model, photos, config, process)
     wrapped = wrap(run.model, process)
     seen: list[Losses] = []
+    measure = None if validate is None else partial(validate, run.model.embedder)
     for batch in batch_loader(batches, step, config.steps, config.workers):
         seen.append(take_step(run, wrapped, batch, config))
         step += 1
@@ -145,20 +146,10 @@ def train_retrieval(
             curves.add(step, {**mean_losses(seen, process), "rate": run.scheduler.get_last_lr()[0]})
             seen.clear()
         if saves:
-            save(path, run, run.checkpoint(KIND, step, plain, data), curves, validate)
+            save_run(path, run, run.checkpoint(KIND, step, plain, data), curves, measure)
         if update is not None and process.is_first:
             update("training", step, config.steps)
     return run.model.eval()
-
-
-def save(path: Path, run: Run, checkpoint: Checkpoint, curves: Curves, validate: Validate | None) -> None:
-    """Write the curves, then the checkpoint; the first process does, the others wait for it."""
-    if run.process.is_first:
-        if validate is not None:
-            curves.note(validate(run.model.eval().embedder))
-        curves.write()
-        save_checkpoint(path, checkpoint)
-    wait_for_all(run.process)
 
 
 def take_step(run: Run, wrapped: nn.Module, batch: PhotoBatch, config: RetrievalConfig) -> Losses:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -30,7 +31,7 @@ from shopcue.training.checkpoints import (
     load_checkpoint,
     load_weights,
     plain_config,
-    save_checkpoint,
+    save_run,
 )
 from shopcue.training.clip_samples import ClipBatch, ClipBatches, Masking, Pixels, Sights
 from shopcue.training.curves import CURVES, Curves
@@ -43,7 +44,6 @@ from shopcue.training.processes import (
     mean_over,
     seed_process,
     share_weights,
-    wait_for_all,
 )
 from shopcue.training.starts import load_start
 from shopcue.training.steps import batch_loader, rate_at
@@ -148,6 +148,7 @@ def train_sgmn(
         start_projection(run.model, batches, config)
     share_weights(run.model, process)
     seen: list[StepFigures] = []
+    measure = None if validate is None else partial(validate, run.model)
     for batch in batch_loader(batches, step, config.steps, config.workers):
         seen.append(take_step(run, batch, config))
         step += 1
@@ -156,20 +157,10 @@ def train_sgmn(
             curves.add(step, {**mean_figures(seen, process), "rate": run.scheduler.get_last_lr()[0]})
             seen.clear()
         if saves:
-            save(path, run, run.checkpoint(KIND, step, plain, data), curves, validate)
+            save_run(path, run, run.checkpoint(KIND, step, plain, data), curves, measure)
         if update is not None and process.is_first:
             update("training", step, config.steps)
     return run.model.eval()
-
-
-def save(path: Path, run: Run, checkpoint: Checkpoint, curves: Curves, validate: Validate | None) -> None:
-    """Write the curves, then the checkpoint; the first process does, the others wait for it."""
-    if run.process.is_first:
-        if validate is not None:
-            curves.note(validate(run.model.eval()))
-        curves.write()
-        save_checkpoint(path, checkpoint)
-    wait_for_all(run.process)
 
 
 def take_step(run: Run, batch: ClipBatch, config: SgmnTraining) -> StepFigures:
