@@ -1,11 +1,13 @@
 """A composed set of live clips in which products of a shop are shown and spoken of: write it, look at it.
 
     python -m runs.composed_clips DATA OUT [--seed 0] [--split product] [--train 3000] [--test 600] [--workers 2]
-                                           [--sheet FILE.jpg]
+                                           [--hold-out KEY,...] [--sheet FILE.jpg]
 
 DATA holds grocery/ and clothing/, and maybe video/. OUT is a new folder, read by `shopcue.data.composed_clips`. The
 split is by product: no product of a test clip, none of its photos, nor anything that appears beside it, is in a
-training clip. --sheet draws some clips of each split: shop picture, frames with the box of what is meant, and words.
+training clip. --hold-out names articles that are for testing, such as grocery/31: what is shown in the lives that the
+score is calibrated on. --sheet draws some clips of each split: shop picture, frames with the box of what is meant, and
+words.
 """
 
 from __future__ import annotations
@@ -80,9 +82,13 @@ def main() -> None:
     parser.add_argument("--gallery", type=int, default=55)
     parser.add_argument("--garments", type=int, help="at most so many of each class")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--hold-out", default="")
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()
-    plan = ClipSetPlan(arguments.train, arguments.test, gallery=arguments.gallery, seed=arguments.seed)
+    hold_out = tuple(filter(None, arguments.hold_out.split(",")))
+    plan = ClipSetPlan(
+        arguments.train, arguments.test, gallery=arguments.gallery, seed=arguments.seed, hold_out=hold_out
+    )
     form = ClipFormat(arguments.frames, arguments.side)
     begun = time.monotonic()
     with ProgressLines() as lines:

@@ -263,6 +263,24 @@ def test_each_kind_is_held_out(articles: list[Article]) -> None:
     assert len(kept) + len(held_out) == len(articles)
 
 
+@settings(max_examples=25)
+@given(seed=st.integers(0, 1000), which=st.sets(st.integers(0, 30), max_size=6))
+def test_articles_that_are_named_are_held_out(articles: list[Article], seed: int, which: set[int]) -> None:
+    named = {articles[number % len(articles)].key for number in which}
+    kept, held_out = split_articles(articles, 0.3, seed, named)
+    assert named <= {article.key for article in held_out}
+    assert sorted(a.key for a in [*kept, *held_out]) == sorted(article.key for article in articles)
+    for kind in {article.kind for article in articles}:
+        count, out = (sum(a.kind == kind for a in some) for some in (articles, held_out))
+        forced = sum(a.kind == kind and a.key in named for a in articles)
+        assert out == max(forced, max(1, round(0.3 * count)) if count > 1 else 0)
+
+
+def test_an_article_to_hold_out_that_is_not_there_is_named(articles: list[Article]) -> None:
+    with pytest.raises(SettingsError, match="grocery/999 is to be held out, expected the key of one of the articles"):
+        split_articles(articles, 0.3, 1, ["grocery/999"])
+
+
 def test_too_little_is_refused(articles: list[Article], world: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="expected two or more"):
         plan_lives(articles[:1], ClipSetPlan(1, 1))

@@ -5,7 +5,7 @@ Rules on articles and numbers alone; the same seed gives the same lives.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -52,7 +52,8 @@ class ClipSetPlan:
     """How large a set is, and of what.
 
     train_clips, test_clips: how many. gallery: how many products a live sells, about. held_out: the share of the
-    products of each kind that only test clips show. goods: the share of the clips that show groceries.
+    products of each kind that only test clips show; hold_out: keys of articles that are among them, whatever the seed.
+    goods: the share of the clips that show groceries.
     """
 
     train_clips: int = 3000
@@ -61,6 +62,7 @@ class ClipSetPlan:
     held_out: float = 0.2
     goods: float = 0.15
     seed: int = 0
+    hold_out: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.train_clips < 0 or self.test_clips < 0 or self.train_clips + self.test_clips < 1:
@@ -74,7 +76,7 @@ class ClipSetPlan:
 
 def plan_lives(articles: Sequence[Article], plan: ClipSetPlan) -> list[Live]:
     """Return the lives of both splits; no article is in two. Raises SettingsError where there are too few articles."""
-    kept, held_out = split_articles(articles, plan.held_out, plan.seed)
+    kept, held_out = split_articles(articles, plan.held_out, plan.seed, plan.hold_out)
     lives: list[Live] = []
     for split, sold, clips in (("train", kept, plan.train_clips), ("test", held_out, plan.test_clips)):
         if clips and len(sold) < 2:
@@ -84,18 +86,24 @@ def plan_lives(articles: Sequence[Article], plan: ClipSetPlan) -> list[Live]:
     return lives
 
 
-def split_articles(articles: Sequence[Article], share: float, seed: int) -> tuple[list[Article], list[Article]]:
-    """Return (kept, held out) articles, `share` of each kind held out: at least one of a kind that has several."""
-    kept: list[Article] = []
-    held_out: list[Article] = []
+def split_articles(
+    articles: Sequence[Article], share: float, seed: int, hold_out: Collection[str] = ()
+) -> tuple[list[Article], list[Article]]:
+    """Return (kept, held out) articles, `share` of each kind held out: at least one of a kind that has several.
+
+    hold_out: keys of articles that are held out whatever the seed. Raises SettingsError where there is none of a key.
+    """
+    unknown = sorted(set(hold_out) - {article.key for article in articles})
+    if unknown:
+        raise SettingsError(f"{unknown[0]} is to be held out, expected the key of one of the articles")
+    chosen = set(hold_out)
     for kind in sorted({article.kind for article in articles}):
         names = [article.key for article in articles if article.kind == kind]
+        free = [name for name in names if name not in chosen]
         count = max(1, round(share * len(names))) if len(names) > 1 else 0
-        _, out = split_by_product(names, count, seed)
-        chosen = set(out)
-        kept += [article for article in articles if article.kind == kind and article.key not in chosen]
-        held_out += [article for article in articles if article.kind == kind and article.key in chosen]
-    return kept, held_out
+        chosen |= set(split_by_product(free, max(0, count - len(names) + len(free)), seed)[1])
+    kept = [article for article in articles if article.key not in chosen]
+    return kept, [article for article in articles if article.key in chosen]
 
 
 def families_of(articles: Iterable[Article]) -> list[list[Article]]:
