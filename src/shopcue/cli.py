@@ -60,10 +60,15 @@ Config = Annotated[
     Path | None, typer.Option(metavar="FILE", help="A TOML file of settings; see docs/configuration.md.")
 ]
 Data = Annotated[Path, typer.Option(metavar="DIR", help="The folder of the data set.", show_default=False)]
-Encoder = Annotated[Path | None, typer.Option("--model", metavar="FILE", help="The ONNX image encoder to judge.")]
+Encoder = Annotated[
+    Path | None, typer.Option("--model", metavar="FILE", help="The image encoder to judge: ONNX, or a checkpoint.")
+]
 ClipModel = Annotated[
     Path | None,
-    typer.Option("--model", metavar="DIR|FILE", help="The model to judge: of clips, or an ONNX image encoder."),
+    typer.Option("--model", metavar="DIR|FILE", help="What to judge: a clip encoder, a checkpoint, an image encoder."),
+]
+WithSpeech = Annotated[
+    bool, typer.Option("--speech/--no-speech", help="Hold what is said against titles, or compare pictures alone.")
 ]
 QueryVectors = Annotated[
     Path | None, typer.Option("--queries", metavar="FILE", help="Instead of a model: an .npz of the queries' vectors,")
@@ -172,6 +177,7 @@ def _eval_protocol(
     *,
     protocol: str | None = None,
     detector: Path | None = None,
+    speech: bool = True,
 ) -> None:
     """Judge a model, or the vectors of (queries, gallery), and print the reports."""
     from shopcue import protocols
@@ -191,6 +197,7 @@ def _eval_protocol(
             judged,
             protocol=protocol,
             detector=detector,
+            speech=speech,
             update=progress.update,
             note=progress.note,
         )
@@ -208,10 +215,11 @@ def eval_lpr4m(
     protocol: Annotated[
         str, typer.Option(metavar="main|all", help="Search each product's main image, or all its images.")
     ] = "main",
+    speech: WithSpeech = True,
     as_json: AsJson = False,
 ) -> None:
     """LPR4M: recall of the true shop images of a clip among those of its own live, and on the subsets."""
-    _eval_protocol("lpr4m", data, model, (queries, gallery), as_json, protocol=protocol)
+    _eval_protocol("lpr4m", data, model, (queries, gallery), as_json, protocol=protocol, speech=speech)
 
 
 @evaluations.command("movingfashion")
@@ -238,10 +246,11 @@ def eval_composed_clips(
     model: ClipModel = None,
     queries: QueryVectors = None,
     gallery: GalleryVectors = None,
+    speech: WithSpeech = True,
     as_json: AsJson = False,
 ) -> None:
     """Clips that were composed: recall of a clip's product among those of its own live, and on the subsets."""
-    _eval_protocol("composed-clips", data, model, (queries, gallery), as_json)
+    _eval_protocol("composed-clips", data, model, (queries, gallery), as_json, speech=speech)
 
 
 @evaluations.command("deepfashion-c2s")

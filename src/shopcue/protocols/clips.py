@@ -108,7 +108,7 @@ class ClipProtocol:
 
 def _read_lpr4m(gallery: str) -> ReadBench:
     def read(data: Path, note: Note, *, frames: int, detected: Collection[str] | None) -> ClipBench:
-        return read_lpr4m_bench(data, note, gallery)
+        return read_lpr4m_bench(data, note, gallery, frames)
 
     return read
 
@@ -128,7 +128,7 @@ def _read_movingfashion(name: str) -> ReadBench:
 
 
 def _read_composed(data: Path, note: Note, *, frames: int, detected: Collection[str] | None) -> ClipBench:
-    return read_composed_bench(data, note)
+    return read_composed_bench(data, note, frames)
 
 
 CLIP_PROTOCOLS: dict[str, dict[str, ClipProtocol]] = {
@@ -205,16 +205,18 @@ def encode_bench(
 ) -> tuple[Floats, Floats]:
     """Return the vectors of the clips and of the shop images, not a number where nothing can be read.
 
-    text_weight: λ, the encoder's own where None. Raises MediaError where no clip or no shop image can be read at all.
-    -> float32 (Q, D) and (G, D).
+    text_weight: λ, the encoder's own where None; where it is 0, no text is read. Raises MediaError where no clip or no
+    shop image can be read at all. -> float32 (Q, D) and (G, D).
     """
     searched = {image_id for gallery in bench.galleries.values() for image_id in gallery}
     images = [bench.images.get(each) if each in searched else None for each in image_ids(bench)]
     gallery = _encode(images, _load_image, encoder.encode_images, "gallery", update)
     queries = _encode(bench.clips, read_clip_frames, encoder.encode_clips, "queries", update)
+    weight = encoder.text_weight if text_weight is None else text_weight
+    if not weight:
+        return queries, gallery
     texts = [clip.speech for clip in bench.clips], ["" if image is None else image.title for image in images]
     spoken, titled = _encode_texts(*texts, encoder)
-    weight = encoder.text_weight if text_weight is None else text_weight
     return _side_by_side(queries, weight * spoken), _side_by_side(gallery, titled)
 
 
