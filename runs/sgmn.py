@@ -1,7 +1,7 @@
 """SGMN on composed clips: its ablations (tables 5, 6 and 7 of the paper), what it is held against, a small trained one.
 
     python -m runs.sgmn SET WORK [--only baselines|5|6|7] [--seeds 0,1,2] [--steps N] [--out runs/results/sgmn.json]
-    python -m runs.sgmn SET WORK --ship OUT [--steps N]
+    python -m runs.sgmn SET WORK --ship OUT [--steps N] [--start START TRAINED] [--frozen N]
 
 SET is written by `runs.composed_clips`, split by product: no product of a test clip, nor anything that appears in one,
 is in a training clip. A clip of ten even frames searches the products of its own live, about 55; R@k counts ties
@@ -9,8 +9,9 @@ against the model. WORK keeps what the frozen backbone makes of all pictures, wh
 
 The ablations freeze EfficientNet-Lite0 as published for ImageNet as a whole; all after it is trained: projection,
 attention over places, motion, filter layer, graphs, fusion. They are written after every run, so that the script can be
-stopped and started again. --ship trains the backbone's last convolution too, longer, and leaves in OUT checkpoint,
-curves, and the folder `encoder`, exported; it goes on where OUT was left.
+stopped and started again. --ship trains the backbone's last blocks too, longer, and leaves in OUT checkpoint, curves,
+and the folder `encoder`, exported; it goes on where OUT was left. It starts from ImageNet, or from the `last` net of
+the house encoder (see runs/joined.py), which --start gives as its two files.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import torch
+from runs.joined import LAST_SHARE, load_last
 
 from shopcue.data.clip_pairs import ClipBench, ClipPair
 from shopcue.data.composed_clips import read_composed_bench, read_composed_head, read_composed_pairs
 from shopcue.errors import MediaError
+from shopcue.models.hub import file_sha256
 from shopcue.nets.export import drop_traces
 from shopcue.nets.sgmn.export import export_sgmn
 from shopcue.nets.sgmn.network import Sgmn, SgmnConfig
@@ -38,6 +41,7 @@ from shopcue.training.checkpoints import code_commit
 from shopcue.training.clip_maps import StoredMaps, store_maps
 from shopcue.training.clip_samples import ClipBatches, Pixels
 from shopcue.training.clip_validation import BenchVectors, bench_ranks, encode_bench, recalls
+from shopcue.training.encoder import blend
 from shopcue.training.processes import Process, seed_process
 from shopcue.training.sgmn import SgmnTraining, make_batches, make_run, start_projection, take_step, train_sgmn
 from shopcue.training.steps import batch_loader
@@ -107,11 +111,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("runs/results/sgmn.json"))
     parser.add_argument("--ship", type=Path)
+    parser.add_argument("--start", type=Path, nargs=2, metavar=("START", "TRAINED"))
+    parser.add_argument("--frozen", type=int, help="layers of the backbone that --ship does not train")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     training = TRAINING if arguments.ship is None else SHIPPED
     if arguments.steps:
         training = replace(training, steps=arguments.steps)
+    if arguments.ship is not None and arguments.frozen is not None:
+        training = replace(training, net=replace(training.net, frozen=arguments.frozen))
+    if arguments.ship is not None and arguments.start is not None:
+        training = replace(training, start=str(blended(arguments.start, arguments.work)))
     material = prepare(arguments.set, arguments.work, training)
     if arguments.ship is not None:
         ship(material, training, arguments.ship)
@@ -204,6 +214,15 @@ def ship(material: Material, config: SgmnTraining, out: Path) -> None:
     print(json.dumps(figures(material.bench, encode_bench(net, material.bench, material.maps), config.net)))
 
 
+def blended(nets: Sequence[Path], work: Path) -> Path:
+    """Write the `last` net of the house encoder as runs/joined.py has it, and return its file, named by what it is."""
+    encoder = blend(*map(load_last, nets), LAST_SHARE)
+    work.mkdir(parents=True, exist_ok=True)
+    draft = work / "start.part"
+    torch.save(encoder.state_dict(), draft)
+    return draft.replace(work / f"start-{file_sha256(draft)[:12]}.pt")
+
+
 def batches_of(material: Material, config: SgmnTraining) -> ClipBatches:
     return make_batches(material.pairs, material.maps, config, ALONE)
 
@@ -238,7 +257,8 @@ def prepare(root: Path, work: Path, config: SgmnTraining) -> Material:
     if notes:
         print(f"{len(notes)} rows cannot be read: {notes[0]}")
     data = str(read_composed_head(root)["fingerprint"])
-    name = f"{data[:12]}-{config.net.encoder}{config.net.frozen}-{config.net.side_px}-{config.fit}"
+    seen_by = f"{config.net.encoder}{config.net.frozen}-{config.net.side_px}-{config.fit}"
+    name = f"{data[:12]}-{seen_by}-{Path(config.start).stem}"
     folder = work / name
     try:
         maps = StoredMaps(folder)

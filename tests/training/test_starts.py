@@ -10,7 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training is an extra: pip install 'shopcue[train]'")
 
 from shopcue.errors import SettingsError, WeightsError  # noqa: E402
-from shopcue.nets.backbones import BATCH_NORM_EPSILON  # noqa: E402
+from shopcue.nets.backbones import BATCH_NORM_EPSILON, EfficientNetLite0, PictureEncoder  # noqa: E402
 from shopcue.nets.resnet import ResNet  # noqa: E402
 from shopcue.nets.retrieval import HouseBackbone, ResNetBackbone  # noqa: E402
 from shopcue.training import starts  # noqa: E402
@@ -38,6 +38,17 @@ def test_the_carrier_packages_imagenet_weights() -> None:
     state = starts.read_state(starts._carried())
     scale = state["_bn0.weight"] / torch.sqrt(state["_bn0.running_var"] + BATCH_NORM_EPSILON)
     torch.testing.assert_close(body.net.stem.conv.weight, state["_conv_stem.weight"] * scale[:, None, None, None])
+
+
+def test_an_encoder_of_ours(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    encoder, body = PictureEncoder(EfficientNetLite0()), HouseBackbone()
+    torch.save(encoder.state_dict(), tmp_path / "trained.pt")
+    load_start(body, str(tmp_path / "trained.pt"))
+    assert all(torch.equal(body.net.state_dict()[name], value) for name, value in encoder.backbone.state_dict().items())
+    torch.save({"backbone.stem.conv.weight": torch.zeros(1)}, tmp_path / "part.pt")
+    with pytest.raises(WeightsError, match="give the published EfficientNet-Lite0, or an encoder"):
+        load_start(body, str(tmp_path / "part.pt"))
 
 
 def test_none_leaves_the_draw() -> None:

