@@ -24,7 +24,8 @@ from shopcue.catalog.exact import similarities
 from shopcue.catalog.pictures import read_picture, shrink
 from shopcue.data.grocery import read_classes, read_photos
 from shopcue.geometry import crop
-from shopcue.looking import Examiner, prominence
+from shopcue.looking import Examiner
+from shopcue.looking.tracklets import prominence
 from shopcue.metrics.retrieval import first_hit_ranks, recall_at
 from shopcue.models.detector import HouseDetector
 from shopcue.models.image import HouseEncoder

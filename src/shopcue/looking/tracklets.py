@@ -1,9 +1,4 @@
-"""Frames against a gallery, before any word about them is known: the two ways to look.
-
-`WindowLooker` (one-stage) compares windows of every frame. `TrackletLooker` (two-stage; DPRNet's detect, pick,
-retrieve, on the tracklets of Fashion Focus) follows the things that a detector finds, picks the best view of each
-stretch of a tracklet, and compares that alone; what it finds holds for the whole stretch.
-"""
+"""Two-stage: detections -> tracklets -> the best view of each stretch -> what that alone shows."""
 
 from __future__ import annotations
 
@@ -11,160 +6,20 @@ import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
-from shopcue.catalog.exact import similarities
 from shopcue.geometry import area, crop, off_centre, widened
-from shopcue.matching import CohortNorm, Sight, candidates, look_features, see, thing_features
-from shopcue.models.detector import WindowDetector
+from shopcue.looking.comparison import Comparison
+from shopcue.looking.looker import HALF_A_FRAME_S, Seen
+from shopcue.matching import Sight, look_features, thing_features
 from shopcue.models.image import ImageEncoder
-from shopcue.models.verification import GeometricVerifier, Verification, closeup, photo_features, photo_log_odds
 from shopcue.picking import view_quality
 from shopcue.records import QUALITIES, Detections, Floats, Frame, Gallery, Image
 from shopcue.trace import Candidate, Stretch, Trace, View
 from shopcue.tracking.tracker import UNTRACKED, Tracker
 
-_SURE_INLIERS = 6  # fewer are found by chance, and then the place is wrong
 _THING_BORDERS = (0.0, 0.2)  # of a box's sides: a thing is embedded tightly, and with what is around it
-_HALF_A_FRAME_S = 0.02  # time stamps are not exact multiples
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a moment looks like, before any word about it is known.
-
-    features: float32 (P, F), of `matching.FEATURES`. box: float32 (P, 4), where each product looks most like itself,
-    xyxy pixels of the video.
-    """
-
-    time_s: float
-    features: Floats
-    box: Floats
-
-
-class Looker(Protocol):
-    """Compares the moments of one stream with a gallery; a moment may be ready some seconds after its frame."""
-
-    def update(self, frame: Frame, detections: Detections) -> list[Seen]:
-        """Take the next frame with its detections and return the moments that are ready, in order of time."""
-
-    def outlook(self) -> list[Seen]:
-        """Return the moments that are not ready, as they look so far; leaves no trace in what comes later."""
-
-    def finish(self) -> list[Seen]:
-        """End the stream and return the moments that were not ready."""
-
-
-class Comparison:
-    """Compares pictures with a gallery, by their embeddings and by local features; has no state of a stream.
-
-    gallery: what is looked for. encoder: the one that made it. cohort: float32 (K, D), what it makes of pictures that
-    show no product of any user's shop. verify: how many candidates are verified.
-    """
-
-    def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, verify: int) -> None:
-        self._gallery, self._encoder, self._verify = gallery, encoder, verify
-        self._norm = CohortNorm.of(similarities(gallery, cohort))
-        self.verifier = GeometricVerifier(gallery)
-
-    def sight(self, vectors: Floats) -> Sight:
-        """Return what embeddings of one thing look like to each product. float32 (N, D), N >= 1."""
-        return see(similarities(self._gallery, vectors), self._norm)
-
-    def candidates(self, sight: Sight) -> list[int]:
-        """Return the products that are worth verifying, the most similar first."""
-        return candidates(sight, self._verify)
-
-    def look_closer(self, picture: Image, sight: Sight) -> tuple[dict[int, Verification], Floats]:
-        """Return which candidates lie in a picture, and what the place of the surest looks like to each product.
-
-        That place is cut out, turned upright and embedded anew: float32 (P,), zeros where nothing sure was found.
-        """
-        products = self.candidates(sight)
-        verified = zip(products, self.verifier.verify(picture, products), strict=True)
-        found = {product: each for product, each in verified if each.inliers}
-        surest = max(found.values(), key=lambda each: each.inliers, default=None)
-        if surest is None or surest.inliers < _SURE_INLIERS:
-            return found, np.zeros(len(self._gallery.catalog), np.float32)
-        return found, self.sight(self._encoder.encode([closeup(picture, surest)])).similarity
-
-
-class WindowLooker:
-    """One-stage: embeddings of a frame's windows first, local features in the frame for the few best candidates.
-
-    gallery, encoder, cohort, verify: as in `Comparison`. verify_every_s: local features cost more than all else, and
-    what they find holds for a while: it stands until so much later, or until another candidate is the best. trace: told
-    of the windows.
-    """
-
-    def __init__(
-        self,
-        gallery: Gallery,
-        encoder: ImageEncoder,
-        cohort: Floats,
-        *,
-        verify: int,
-        verify_every_s: float = 0.0,
-        trace: Trace | None = None,
-    ) -> None:
-        self._trace = trace
-        self._comparison = Comparison(gallery, encoder, cohort, verify)
-        self._verify_every_s = verify_every_s
-        self._verified_s = -math.inf
-        self._best = -1
-        self._found: dict[int, Verification] = {}
-        self._closeup = np.zeros(len(gallery.catalog), np.float32)
-
-    def update(self, frame: Frame, detections: Detections) -> list[Seen]:
-        """Take the next frame with its windows and return the moment."""
-        sight = self._comparison.sight(detections.vectors)
-        best = int(np.argmax(sight.similarity))
-        if best != self._best or frame.time_s - self._verified_s >= self._verify_every_s - _HALF_A_FRAME_S:
-            self._verified_s, self._best = frame.time_s, best
-            self._found, self._closeup = self._comparison.look_closer(frame.image, sight)
-        if self._trace is not None:
-            self._trace.followed(frame, detections, np.full(len(detections), UNTRACKED, np.int64), [])
-        boxes = detections.boxes[sight.window]
-        inliers = np.zeros(len(sight.similarity), np.float32)
-        for product, found in self._found.items():
-            inliers[product] = found.inliers
-            boxes[product] = found.box * frame.scale
-        return [Seen(frame.time_s, look_features(sight.similarity, inliers, self._closeup), boxes)]
-
-    def outlook(self) -> list[Seen]:
-        """Return nothing: every moment was ready at once."""
-        return []
-
-    def finish(self) -> list[Seen]:
-        """Return nothing: every moment was ready at once."""
-        return []
-
-
-class Examiner:
-    """Looks at single photos, more thoroughly than a live stream has time for.
-
-    gallery, encoder, cohort, verify: as in `Comparison`. The shown thing is the detector's most prominent box.
-    """
-
-    def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, *, verify: int) -> None:
-        self.catalog = gallery.catalog
-        self._comparison = Comparison(gallery, encoder, cohort, verify)
-        self._encoder, self._windows = encoder, WindowDetector(encoder)
-
-    def examine(self, photo: Image, detections: Detections) -> Floats:
-        """Return the log odds of each product against 'none', float32 (P,). The detections are of this photo."""
-        height, width = photo.shape[:2]
-        vectors = self._windows.detect([Frame(detections.time_s, photo)])[0].vectors
-        box = None
-        if len(detections):
-            box = detections.boxes[int(np.argmax(prominence(detections, width, height)))]
-            vectors = np.concatenate([vectors, self._encoder.encode([crop(photo, box)])])
-        sight = self._comparison.sight(vectors)
-        products = self._comparison.candidates(sight)
-        found = self._comparison.verifier.examine(photo, products, box)
-        return photo_log_odds(photo_features(sight.similarity, products, found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,7 +146,7 @@ class TrackletLooker:
     def _notice(self, thing_id: int, frame: Frame, view: View, borders: tuple[float, ...]) -> None:
         """Keep this sight of a thing if it is the best of its stretch; a stretch that is over is examined first."""
         thing = self._things.setdefault(thing_id, _Thing())
-        if thing.views and frame.time_s - thing.views[0].time_s >= self._stretch_s - _HALF_A_FRAME_S:
+        if thing.views and frame.time_s - thing.views[0].time_s >= self._stretch_s - HALF_A_FRAME_S:
             self._pick(thing_id, thing)
         thing.views.append(view)
         if thing.best is None or view.worth > thing.best.view.worth:
@@ -302,7 +157,7 @@ class TrackletLooker:
         """Pick from the things that have been out of view for a stretch, and forget those that no moment needs."""
         needed_s = (self._moments[0].time_s if self._moments else now_s) - self._reach_s
         for thing_id, thing in list(self._things.items()):
-            if thing.views and now_s - thing.views[0].time_s >= self._stretch_s + _HALF_A_FRAME_S:
+            if thing.views and now_s - thing.views[0].time_s >= self._stretch_s + HALF_A_FRAME_S:
                 self._pick(thing_id, thing)
             while thing.looks and thing.looks[0].time_s < needed_s:
                 thing.looks.popleft()
@@ -333,7 +188,7 @@ class TrackletLooker:
 
     def _is_due(self, thing_id: int, thing: _Thing, time_s: float, sight: Sight) -> bool:
         """Tell whether a view is to be looked at by local features, which cost more than all else."""
-        recent = time_s - thing.verified_s < self._verify_every_s - _HALF_A_FRAME_S
+        recent = time_s - thing.verified_s < self._verify_every_s - HALF_A_FRAME_S
         empty = thing_id == _WHOLE_FRAME and len(self._things) > 1
         return not empty and not (recent and int(np.argmax(sight.similarity)) == thing.verified_best)
 
@@ -355,7 +210,7 @@ class TrackletLooker:
         return tuple(Candidate(products[p], float(look.similarity[p]), int(found[p])) for p in likely)
 
     def _ready(self, until_s: float) -> Iterator[Seen]:
-        while self._moments and self._moments[0].time_s + _HALF_A_FRAME_S <= until_s - self._stretch_s:
+        while self._moments and self._moments[0].time_s + HALF_A_FRAME_S <= until_s - self._stretch_s:
             yield self._seen(self._moments.popleft())
 
     def _seen(self, moment: _Moment, *, early: bool = False) -> Seen:
