@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ import numpy as np
 import pytest
 
 import shopcue
+from clip_sets import WRITERS, write_composed
 from clips import MakeVideo
 from drawn_garments import write_data_set
 from lpr4m_fixture import CLIP, COAT, LIVE, OTHER_CLIP, RING, SHARED_CLIP, SKIRT, write_test_files
 from shopcue.cli import main
-from shopcue.data.composed_clips import read_composed_bench
 from shopcue.records import Floats, Image
 
 HOUSE = Path(shopcue.__file__).parent / "weights" / "house-encoder.onnx"
@@ -196,38 +197,48 @@ def test_deepfashion_by_given_vectors(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_composed_clips_are_judged_in_their_lives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_composed(tmp_path)
-    bench = read_composed_bench(tmp_path, print)
-    capsys.readouterr()
-    queries = save(tmp_path / "q.npz", [clip.clip_id for clip in bench.clips], eye(0, 1))
-    gallery = save(tmp_path / "g.npz", ["p0", "p1"], eye(0, 0))
-    (report,) = documents(capsys, "composed-clips", "--data", str(tmp_path), "--queries", queries, "--gallery", gallery)
-    assert (report["queries"], report["gallery"]["max"], report["R@1"]) == (2, 2, 0)
+    known = write_composed(tmp_path)
+    first, *others = known.asked
+    rivals = [image_id for image_id in first.gallery if image_id not in first.right]
+    # The first clip is found, another of its live is not: all but its own image are as like it.
+    queries = save(tmp_path / "q.npz", [first.clip_id, others[0].clip_id], eye(0, 1))
+    gallery = save(tmp_path / "g.npz", [*first.right, *rivals], [eye(0)[0], *eye(*[1] * len(rivals))])
+    command = ("composed-clips", "--data", str(tmp_path), "--queries", queries, "--gallery", gallery)
+    (report,) = documents(capsys, *command)
+    assert (report["queries"], report["missing"]) == (len(known.asked), len(known.asked) - 2)
+    assert report["gallery"] == {"min": 0, "median": len(first.gallery) / 2, "max": len(first.gallery)}
+    assert report["R@1"] == pytest.approx(1 / len(known.asked), abs=1e-6)
+    assert report["R@5"] == pytest.approx(2 / len(known.asked), abs=1e-6)
     assert set(report["subsets"]) == {"spoken_of"}
 
 
-def write_composed(root: Path) -> None:
-    """Write the least of a composed set: a live with two products, a clip of each."""
-    (root / "composed-clips.json").write_text(json.dumps({"schema": "shopcue.composed-clips/1"}))
-    images = [
-        {"image_id": f"p{n}", "product_id": f"p{n}", "live_id": "l", "split": "test", "title": "t", "path": f"p{n}.jpg"}
-        for n in range(2)
-    ]
-    lives = [{"live_id": "l", "split": "test", "language": "en", "image_ids": ["p0", "p1"]}]
-    clips = [
-        {
-            "clip_id": f"c{n}",
-            "live_id": "l",
-            "image_id": f"p{n}",
-            "product_id": f"p{n}",
-            "title": "t",
-            "image_path": f"p{n}.jpg",
-            "speech": "",
-            "subsets": {"spoken_of": "yes"},
-            "frames": [f"c{n}/0.jpg"],
-            "boxes": [None],
-        }
-        for n in range(2)
-    ]
-    for name, rows in (("images", images), ("lives", lives), ("test", clips)):
-        (root / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+def test_given_vectors_cannot_lose_their_speech(lpr4m: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    vectors = ("--queries", save(lpr4m / "q.npz", [CLIP], eye(0)), "--gallery", save(lpr4m / "g.npz", [SKIRT], eye(0)))
+    assert "given vectors are what they are" in refusal(capsys, "lpr4m", "--data", str(lpr4m), *vectors, "--no-speech")
+
+
+def test_a_checkpoint_without_the_extra_that_reads_it_is_one_line(
+    lpr4m: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "shopcue.learning", None)
+    line = refusal(capsys, "lpr4m", "--data", str(lpr4m), "--model", "run/last.pt")
+    assert "is not installed: pip install 'shopcue[train]'" in line
+
+
+@pytest.mark.parametrize("name", ["lpr4m", "movingfashion", "composed-clips"])
+def test_vectors_need_no_pictures_and_no_word_is_said_of_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "annotations").mkdir()
+    known = WRITERS[name](tmp_path)
+    for path in tmp_path.rglob("*.*"):
+        if path.suffix in (".jpg", ".png", ".mp4"):
+            path.unlink()
+    ids = dict.fromkeys(image_id for asked in known.asked for image_id in asked.right)
+    queries = save(tmp_path / "q.npz", [asked.clip_id for asked in known.asked], np.eye(len(known.asked)))
+    gallery = save(tmp_path / "g.npz", list(ids), np.eye(len(ids), len(known.asked)))
+    command = ["eval", name, "--data", str(tmp_path), "--queries", queries, "--gallery", gallery, "--json"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["missing"] == 0
+    assert "frame on disk" not in captured.err

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import os
 import socket
 from collections.abc import Callable
@@ -19,6 +18,7 @@ torch = pytest.importorskip("torch", reason="training is an extra: pip install '
 
 from torch import Tensor  # noqa: E402
 
+from clip_sets import write_composed  # noqa: E402
 from drawn_garments import consumer_photo, draw_garment, shop_photo  # noqa: E402
 from movingfashion_fixture import write_movingfashion  # noqa: E402
 from patch_encoder import PatchEncoder  # noqa: E402
@@ -488,42 +488,12 @@ frozen = 16
 """
 
 
-def write_composed(root: Path, pairs: list[ClipPair]) -> None:
-    """A composed set as its reader wants it, whose test clips are its training clips."""
-    images = {pair.image.image_id: pair.image for pair in pairs}
-
-    def write(name: str, rows_: list[dict[str, object]]) -> None:
-        (root / name).write_text("".join(json.dumps(row) + "\n" for row in rows_), encoding="utf-8")
-
-    def shared(image: ShopImage) -> dict[str, object]:
-        return {"image_id": image.image_id, "product_id": image.product_id, "title": image.title}
-
-    clips: list[dict[str, object]] = [
-        {
-            **shared(pair.image),
-            "clip_id": pair.clip.clip_id,
-            "live_id": "live",
-            "speech": pair.clip.speech,
-            "image_path": str(pair.image.path.relative_to(root)) if pair.image.path else "",
-            "frames": [str(ref.path.relative_to(root)) for ref in pair.clip.frames],
-            "boxes": [None] * FRAMES,
-        }
-        for pair in pairs
-    ]
-    (root / "composed-clips.json").write_text(json.dumps({"schema": "shopcue.composed-clips/1"}))
-    write("images.jsonl", [{**shared(each), "path": f"{number}.png"} for number, each in enumerate(images.values())])
-    write("lives.jsonl", [{"live_id": "live", "image_ids": list(images)}])
-    write("train.jsonl", clips)
-    write("test.jsonl", clips)
-
-
 def test_sgmn_is_trained_and_exported_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxscript", reason="export is in the train extra: pip install 'shopcue[train]'")
     from shopcue.learning import export, train
     from shopcue.models.clip import OnnxClipEncoder
 
-    (tmp_path / "set").mkdir()
-    write_composed(tmp_path / "set", write_clips(tmp_path / "set"))
+    write_composed(tmp_path / "set")
     (tmp_path / "config.toml").write_text(BY_NAME)
     monkeypatch.setitem(ENCODERS, "house", HOUSE)
     told: list[str] = []
