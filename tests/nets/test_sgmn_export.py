@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,14 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sgmn, Path]:
     return net, out
 
 
+def test_an_export_says_nothing_of_its_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    net = build(SgmnConfig(frames=FRAMES, heads=2, te=False, tmc=False, gci=False, smf=False))
+    export_sgmn(net, tmp_path / "out", "letterbox", MADE)
+    assert not [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+    assert OnnxClipEncoder(tmp_path / "out", threads=1).encode_texts(["a", "b"]).shape == (2, 0)
+    assert not (tmp_path / "out" / "text.onnx").exists(), "a net without text reads nothing"
+
+
 def pictures(count: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
 
@@ -52,7 +61,7 @@ def test_clips_and_pictures_are_those_of_pytorch(house: tuple[Sgmn, Path]) -> No
         alone = net.encode_pictures(torch.from_numpy(frames)).numpy()
         whole = net.encode_clips(torch.from_numpy(frames[None, :FRAMES]))[1].numpy()
         part = net.encode_clips(torch.from_numpy(frames[None, :FRAMES]), torch.tensor([[True, True, False, False]]))[1]
-    assert np.allclose(encoder.encode_images(list(frames)), alone, atol=1e-5)
+    assert np.allclose(encoder.encode(list(frames)), alone, atol=1e-5)
     clips = encoder.encode_clips([list(frames[:FRAMES]), list(frames[:2]), []])
     assert np.allclose(clips[0], whole[0], atol=1e-5)
     assert np.allclose(clips[1], part.numpy()[0], atol=1e-5)
@@ -105,14 +114,6 @@ def test_a_folder_says_what_it_was_made_of(house: tuple[Sgmn, Path]) -> None:
     assert b"/src/" not in (house[1] / "frames.onnx").read_bytes()
 
 
-def test_a_net_without_text_reads_nothing(tmp_path: Path) -> None:
-    net = build(SgmnConfig(frames=FRAMES, heads=2, te=False, tmc=False, gci=False, smf=False))
-    export_sgmn(net, tmp_path / "out", "letterbox", MADE)
-    encoder = OnnxClipEncoder(tmp_path / "out", threads=1)
-    assert encoder.encode_texts(["a", "b"]).shape == (2, 0)
-    assert not (tmp_path / "out" / "text.onnx").exists()
-
-
 def test_nothing_is_overwritten_and_another_net_is_told_apart(house: tuple[Sgmn, Path]) -> None:
     net, folder = house
     with pytest.raises(OutputError, match="is there already"):
@@ -151,7 +152,7 @@ def test_texts_by_tokens_are_those_of_pytorch(token_folder: Path, tmp_path: Path
     side = net.alignment.picture.side_px
     frame = np.random.default_rng(0).integers(0, 256, (1, side, side, 3), np.uint8)
     with torch.no_grad():
-        assert np.allclose(encoder.encode_images(list(frame)), net.encode_pictures(torch.from_numpy(frame)), atol=1e-4)
+        assert np.allclose(encoder.encode(list(frame)), net.encode_pictures(torch.from_numpy(frame)), atol=1e-4)
     (tmp_path / "out" / "tokenizer.json").write_text("{}")
     with pytest.raises(WeightsError, match=r"tokenizer\.json has sha256"):
         OnnxClipEncoder(tmp_path / "out")

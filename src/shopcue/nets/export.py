@@ -7,8 +7,11 @@ eight-bit products saturate on processors without VNNI, and the same weights mus
 
 from __future__ import annotations
 
+import logging
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,20 @@ def export_detector(detector: HouseDetector, path: Path, side_px: int) -> None:
     _export(Served(detector), path, side_px, list(DETECTOR_OUTPUTS), tolerance=1e-3)
 
 
+@contextmanager
+def quiet_exporter() -> Iterator[None]:
+    """Keep back what PyTorch's exporter says of its own insides, such as packages that it could use and none needs."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
 def _export(net: nn.Module, path: Path, side_px: int, outputs: list[str], tolerance: float) -> None:
     net.eval()
     pixels = torch.randint(
@@ -46,18 +63,19 @@ def _export(net: nn.Module, path: Path, side_px: int, outputs: list[str], tolera
     )
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
-        torch.onnx.export(
-            net,
-            (pixels,),
-            str(draft),
-            input_names=["pixels"],
-            output_names=outputs,
-            dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
-            opset_version=OPSET,
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-        )
+        with quiet_exporter():
+            torch.onnx.export(
+                net,
+                (pixels,),
+                str(draft),
+                input_names=["pixels"],
+                output_names=outputs,
+                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
+                opset_version=OPSET,
+                external_data=False,
+                dynamo=True,
+                verbose=False,
+            )
         drop_traces(draft)
         with torch.no_grad():
             answer = net(pixels)

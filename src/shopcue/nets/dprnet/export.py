@@ -8,7 +8,6 @@ can be run too, and the file is checked against it.
 from __future__ import annotations
 
 import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from shopcue.models.detector import DETECTOR_OUTPUTS
 from shopcue.nets.dprnet.detector import DprnetDetector
 from shopcue.nets.dprnet.operators import TorchOperators
-from shopcue.nets.export import OPSET, drop_traces, run_all
+from shopcue.nets.export import OPSET, drop_traces, quiet_exporter, run_all
 
 _OPS: Any = onnxscript.opset18  # untyped: its stubs refuse what one operator gives as what the next one takes
 _NO_BOX = -1e38  # below every score but -inf: ONNX's suppression leaves out what is not above it
@@ -41,8 +40,7 @@ def export_dprnet_detector(detector: DprnetDetector, path: Path, height: int, wi
     pixels = (F.interpolate(noise, (height, width), mode="nearest") * 255).to(torch.uint8).permute(0, 2, 3, 1)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the exporter's own
+        with quiet_exporter():
             torch.onnx.export(
                 served,
                 (pixels,),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from shopcue.errors import OutputError, SettingsError, WeightsError
 from shopcue.models.clip import MANIFEST, TOKENIZER, Manifest, OnnxClipEncoder, TextInput
 from shopcue.models.hub import file_sha256
 from shopcue.models.image import Fit
-from shopcue.nets.export import OPSET, drop_traces
+from shopcue.nets.export import OPSET, drop_traces, quiet_exporter
 from shopcue.nets.sgmn.alignment import Alignment, TextFilter
 from shopcue.nets.sgmn.encoders import HouseTextEncoder, TextEncoder
 from shopcue.nets.sgmn.network import Sgmn
@@ -139,7 +138,7 @@ def check_parity(net: Sgmn, folder: Path) -> None:
     there = torch.arange(most)[None, :] < torch.tensor([[most], [short]])
     clips = encoder.encode_clips([list(pixels[:most]), list(pixels[1 : 1 + short])])
     _compare("clips", net.encode_clips(frames, there)[1], clips)
-    _compare("pictures", net.encode_pictures(torch.from_numpy(pixels)), encoder.encode_images(list(pixels)))
+    _compare("pictures", net.encode_pictures(torch.from_numpy(pixels)), encoder.encode(list(pixels)))
     _, places, *attention = Frames(net.alignment)(torch.from_numpy(pixels))
     _compare("places", places.flatten(0, 1), encoder.encode_places(list(pixels)).reshape(-1, encoder.dim))
     taken = encoder.attention(list(pixels))
@@ -200,8 +199,7 @@ def _write(net: nn.Module, inputs: Mapping[str, Tensor], path: Path, outputs: tu
     """Write a graph whose first axis is free in all inputs."""
     batch = torch.export.Dim("batch")
     shapes = tuple({0: batch} for _ in inputs)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own insides, and of axes that bear one name
+    with quiet_exporter():
         torch.onnx.export(
             net.eval(),
             tuple(inputs.values()),
