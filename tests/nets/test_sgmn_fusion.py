@@ -41,7 +41,7 @@ def candidates_by_loop(row: list[float], own: int, products: list[int], k: int) 
 @pytest.mark.parametrize("k", [2, 4, 9])
 def test_the_hardest_are_the_best_ranked_of_other_products(products: list[int], k: int) -> None:
     similarity = torch.randn(N, N, generator=MAKE)
-    found = hardest(similarity, torch.tensor(products), k)
+    found = hardest(similarity, torch.tensor(products), k, torch.ones(N, dtype=torch.bool))
     for n in range(N):
         expected = candidates_by_loop(similarity[n].tolist(), n, products, k)
         assert found.indices[n][found.valid[n]].tolist() == expected

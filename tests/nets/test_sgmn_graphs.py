@@ -191,7 +191,7 @@ def test_the_interaction_equals_the_loop(off: str, mask: Tensor | None, rows_of:
 
 def test_a_graph_without_connection_has_no_relevance() -> None:
     net, similarity = build(), torch.randn(N, L, L, generator=MAKE)
-    graph = net._graph(net.v2i, similarity, torch.ones(N, L, dtype=torch.bool))
+    graph = net._graph(net.v2i, similarity, torch.ones(N, L, dtype=torch.bool), torch.ones(N, dtype=torch.bool))
     assert graph is not None
     assert (graph.relevance[~graph.connected] == 0).all()
     assert (graph.connected.sum(dim=1) == L // 2).all()

@@ -132,6 +132,38 @@ def test_the_loss_ignores_the_order_of_the_pairs(net: Sgmn, products: tuple[int,
             torch.testing.assert_close(net.loss(mixed)[name], value, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("image_rows", ["stacked", "places"])
+@pytest.mark.parametrize("place", range(N))
+def test_a_pair_of_which_nothing_is_seen_teaches_the_others_nothing(image_rows: str, place: int) -> None:
+    net, given = build(replace(SMALL, image_rows=image_rows)), batch()
+    mask = given.frame_mask.clone()
+    mask[place] = False
+    blank = [*SPEECH[:place], "", *SPEECH[place + 1 :]]
+    kept = [n for n in range(N) if n != place]
+    without = SgmnBatch(
+        given.frames[kept],
+        given.frame_mask[kept],
+        given.pictures[kept],
+        [SPEECH[n] for n in kept],
+        [TITLES[n] for n in kept],
+        given.products[kept],
+    )
+    found, expected = net.loss(replace(given, frame_mask=mask, speech=blank)), net.loss(without)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-5)
+    found["total"].backward()
+    assert all(each.grad is None or each.grad.isfinite().all() for each in net.parameters())
+
+
+def test_a_batch_of_which_nothing_is_seen_teaches_nothing(net: Sgmn) -> None:
+    unseen = replace(batch(), frame_mask=torch.zeros(N, L, dtype=torch.bool), speech=("",) * N)
+    loss = net.loss(unseen)["total"]
+    loss.backward()
+    assert number(loss) == 0
+    assert all(each.grad is None or (each.grad == 0).all() for each in net.parameters())
+    net.zero_grad()
+
+
 # ---- switches --------------------------------------------------------------------------------------------------
 
 

@@ -28,18 +28,18 @@ class Candidates:
 
 
 @torch.no_grad()
-def hardest(similarity: Tensor, products: Tensor, k: int) -> Candidates:
+def hardest(similarity: Tensor, products: Tensor, k: int, there: Tensor) -> Candidates:
     """Return the top k of each row of a similarity, (N, N), as candidates (eq. 17 and 18).
 
     Decided: the row's own pair always is the first of the k, else the cross-entropy of eq. 21 would have no right
-    answer; other pairs of its product are neither right nor wrong and are left out. products: int64 (N,).
+    answer; other pairs of its product are neither right nor wrong and are left out. products: int64 (N,). there: bool
+    (N,), the pairs that are seen; another one is no candidate, not even its own.
     """
     others = min(k, len(products)) - 1
-    same = products[:, None] == products[None, :]
-    best = similarity.masked_fill(same, float("-inf")).topk(others, dim=1)
+    rival = (products[:, None] != products[None, :]) & there[None, :]
+    best = similarity.masked_fill(~rival, float("-inf")).topk(others, dim=1)
     own = torch.arange(len(products), device=products.device)[:, None]
-    there = torch.ones_like(own, dtype=torch.bool)
-    return Candidates(torch.cat([own, best.indices], dim=1), torch.cat([there, best.values.isfinite()], dim=1))
+    return Candidates(torch.cat([own, best.indices], dim=1), torch.cat([there[:, None], best.values.isfinite()], dim=1))
 
 
 class Fusion(nn.Module):
@@ -77,10 +77,14 @@ class Fusion(nn.Module):
         products: Tensor,
         mask: Tensor,
     ) -> Tensor:
-        """Return L_m. videos: unit (N, L, D); images: unit (N, D); texts: (N, Dt'); similarity: (N, N) of eq. 17."""
+        """Return L_m. videos: unit (N, L, D); images: unit (N, D); texts: (N, Dt'); similarity: (N, N) of eq. 17.
+
+        mask: bool (N, L), the frames that are there; a pair without any has no part in it.
+        """
+        there = mask.any(dim=1)
         clips = self.block(self.fuse(videos, speech), mask[:, None, :])
         asked = self.fuse(images[:, None], titles)
-        of_clips, of_images = (hardest(each, products, self.k) for each in (similarity, similarity.T))
+        of_clips, of_images = (hardest(each, products, self.k, there) for each in (similarity, similarity.T))
         toward = self.match(asked[of_clips.indices], clips[:, None], mask[:, None])
         back = self.match(asked[:, None], clips[of_images.indices], mask[of_images.indices])
         return (first_of(toward, of_clips.valid) + first_of(back, of_images.valid)) / 2

@@ -52,7 +52,7 @@ class Relevance(nn.Module):
     Decided: eq. 10 maps the K = L scores of a column in descending order, and its answers go back to the rows that the
     scores came from; kept in the order of rank, they would meet the mask of other rows in eq. 12. F_BLL lets pairs of a
     batch interact; linear layers over the batch axis would need one batch size for ever and give a pair weights by its
-    place in it, so the hidden layer sees a pair's own column and the mean of that column over the batch.
+    place in it, so the hidden layer sees a pair's own column and the mean of that column over the pairs of the batch.
 
     length: L. hidden: inside both networks.
     """
@@ -63,10 +63,15 @@ class Relevance(nn.Module):
         self.own, self.others = nn.Linear(length, hidden), nn.Linear(length, hidden, bias=False)
         self.out = nn.Linear(hidden, length)
 
-    def forward(self, similarity: Tensor, there: Tensor | None = None) -> Tensor:
-        """Return R. there: bool (N, L), the rows that count; others are as if their similarity were 0 and last."""
+    def forward(self, similarity: Tensor, there: Tensor | None = None, seen: Tensor | None = None) -> Tensor:
+        """Return R. there: bool (N, L), the rows that count; others are as if their similarity were 0 and last.
+
+        seen: bool (N,), the pairs that others learn of, all where it is None.
+        """
         one = self.scores(similarity, there)
-        return self.out(F.relu(self.own(one) + self.others(one.mean(dim=0, keepdim=True)))).transpose(1, 2)
+        heard = torch.ones_like(one[:, :1, :1]) if seen is None else seen[:, None, None].to(one.dtype)
+        every = (one * heard).sum(dim=0, keepdim=True) / heard.sum().clamp(min=1)
+        return self.out(F.relu(self.own(one) + self.others(every))).transpose(1, 2)
 
     def scores(self, similarity: Tensor, there: Tensor | None = None) -> Tensor:
         """Return A of eq. 10, turned: (N, B, L)."""
@@ -133,7 +138,7 @@ class Interaction(nn.Module):
         """Return what clip n and picture n make of each other.
 
         videos: unit (N, L, D). images: unit (N, D), which is stacked, or the places of each picture, unit (N, L, D).
-        mask: bool (N, L), the frames that are there.
+        mask: bool (N, L), the frames that are there; of a pair without any, the others do not learn.
         """
         if videos.shape[1] != self.frames:
             raise ValueError(
@@ -143,9 +148,10 @@ class Interaction(nn.Module):
         everyone = torch.ones(videos.shape[:2], dtype=torch.bool, device=videos.device)
         there = everyone if mask is None else mask
         similarity = videos @ stacked.transpose(1, 2)  # eq. 6
-        v2i = self._graph(self.v2i, similarity, there)
-        v2v = self._graph(self.v2v, videos @ videos.transpose(1, 2), there)
-        i2i = self._graph(self.i2i, stacked @ stacked.transpose(1, 2), everyone)
+        seen = there.any(dim=1)
+        v2i = self._graph(self.v2i, similarity, there, seen)
+        v2v = self._graph(self.v2v, videos @ videos.transpose(1, 2), there, seen)
+        i2i = self._graph(self.i2i, stacked @ stacked.transpose(1, 2), everyone, seen)
         # Of the whole graph of eq. 7 attention needs the blocks, not the block matrix. A pair matches whoever asks.
         i2v = None if v2i is None else v2i.transposed
         v, i = unit_variance(videos), unit_variance(stacked)
@@ -158,12 +164,12 @@ class Interaction(nn.Module):
             )
         return Interacted(videos_g * there[..., None], images_g, divergence)
 
-    def _graph(self, relevance: Relevance | None, similarity: Tensor, there: Tensor) -> Graph | None:
+    def _graph(self, relevance: Relevance | None, similarity: Tensor, there: Tensor, seen: Tensor) -> Graph | None:
         """Return connection and relevance together (eq. 12): R where M connects, 0 elsewhere."""
         if relevance is None:
             return None
         connected = connections(similarity, self.k, there)
-        return Graph(connected, relevance(similarity, there) * connected)
+        return Graph(connected, relevance(similarity, there, seen) * connected)
 
 
 def _mask(graph: Graph | None, rows: Tensor, columns: Tensor) -> tuple[Tensor, Tensor | None]:

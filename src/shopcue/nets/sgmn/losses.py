@@ -50,8 +50,8 @@ def column_divergence(relevance: Tensor, connected: Tensor, similarity: Tensor) 
 def first_of(logits: Tensor, valid: Tensor) -> Tensor:
     """Return the mean cross-entropy of the first column being right. (N, K); valid: bool (N, K).
 
-    A row without a rival that is valid is left out.
+    A row whose first column is not valid, or that has no valid rival, is left out.
     """
     losses = -logits.masked_fill(~valid, torch.finfo(logits.dtype).min).log_softmax(dim=1)[:, 0]
-    asked = valid[:, 1:].any(dim=1)
+    asked = valid[:, 0] & valid[:, 1:].any(dim=1)
     return (losses * asked).sum() / asked.sum().clamp(min=1)
