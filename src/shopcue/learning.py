@@ -15,11 +15,12 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 
-from shopcue.data.clip_pairs import ClipBench, PairIndex
+from shopcue.data.clip_pairs import ClipBench
 from shopcue.data.composed_clips import read_composed_bench, read_composed_pairs
 from shopcue.data.deepfashion import ClothesPhoto, find_image, read_consumer_to_shop
 from shopcue.data.lpr4m import read_lpr4m_pairs
 from shopcue.data.movingfashion import FashionPairs, read_movingfashion_pairs
+from shopcue.data.pair_index import PairIndex
 from shopcue.errors import MediaError, OutputError, SettingsError, WeightsError
 from shopcue.metrics.retrieval import first_hit_ranks_by_label, recall_at
 from shopcue.models.image import fit_square

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
-import pickle
 import string
-import subprocess
-import sys
-import tracemalloc
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -35,7 +31,7 @@ from lpr4m_fixture import (
     write_rows,
     write_test_files,
 )
-from shopcue.data.clip_pairs import Clip, ClipBench, ClipPair, FrameRef, PairIndex, ShopImage, box_px, even_frames
+from shopcue.data.clip_pairs import Clip, ClipBench, ClipPair, FrameRef, ShopImage, box_px, even_frames
 from shopcue.data.lpr4m import read_lpr4m_bench, read_lpr4m_pairs
 from shopcue.data.lpr4m_rows import (
     ClipName,
@@ -208,51 +204,24 @@ def test_the_fingerprint_tells_contents_and_choices_apart(tmp_path: Path) -> Non
     assert read_lpr4m_pairs(tmp_path, no_notes).fingerprint != pairs.fingerprint
 
 
-def write_many(path: Path, count: int) -> Path:
-    row = full_row(frames=frames_of(CLIP, 2), boxes=[list(BOX)] * 2, title="{title}")
-    with path.open("w", encoding="utf-8") as file:
-        file.writelines(row.replace("{title}", f"title {number}") + "\n" for number in range(count))
-    return path
-
-
-def test_an_index_of_many_rows_is_eight_bytes_a_row(tmp_path: Path) -> None:
-    count = 200_000  # 70 MB
-    path = write_many(tmp_path / "training_videoinfo_x.txt", count)
-    pair = ClipPair(Clip("c", (), image_ids=("i",)), ShopImage("i", None))
-    tracemalloc.start()
-    pairs = PairIndex.of([path], lambda row: pair, no_notes)
-    held, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert len(pairs) == count
-    assert held < count * 10
-    assert peak < count * 20
-
-
-MEASURED = """
-import sys, tracemalloc
-from pathlib import Path
-from shopcue.data.lpr4m import read_lpr4m_pairs
-tracemalloc.start()
-pairs = read_lpr4m_pairs(Path(sys.argv[1]), print)
-print(tracemalloc.get_traced_memory()[1])
-tracemalloc.reset_peak()
-every = [pair for pair in pairs[:1000]]
-print(tracemalloc.get_traced_memory()[1] * len(pairs) // len(every))
-"""
-
-
-def test_rows_are_read_one_at_a_time(tmp_path: Path) -> None:
-    """In a process of its own: what a long run of tests has interned would be counted too."""
-    count = 4_000
-    write_many(tmp_path / "training_videoinfo_x.txt", count)
-    done = subprocess.run([sys.executable, "-c", MEASURED, tmp_path], capture_output=True, text=True, check=True)
-    indexing, listing = map(int, done.stdout.split())
-    assert indexing < 2_500_000
-    assert listing > 4 * indexing
+def test_the_index_of_large_files_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    write_rows(tmp_path / "training_videoinfo_x.txt", [full_row(), full_row(image_id=SKIRT)])
     pairs = read_lpr4m_pairs(tmp_path, no_notes)
-    assert [pairs[number].image.title for number in (0, 777, count - 1)] == ["title 0", "title 777", "title 3999"]
-    assert len(pickle.dumps(pairs)) < count * 8 + 2_000
-    assert pickle.loads(pickle.dumps(pairs))[5] == pairs[5]
+    assert not cache.exists(), "of a small one it is not worth while"
+    monkeypatch.setattr("shopcue.data.lpr4m.KEPT_FROM", 1)
+    assert list(read_lpr4m_pairs(tmp_path, no_notes)) == list(pairs)
+    (first,) = cache.rglob("*.npz")
+    monkeypatch.setattr("shopcue.data.lpr4m.read_row", lambda *row: pytest.fail("it was read again"))
+    again = read_lpr4m_pairs(tmp_path, no_notes)
+    assert (len(again), again.fingerprint) == (2, pairs.fingerprint)
+    assert [each.tolist() for each in again.groups()] == [[0, 1], [0, 0]]
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr("shopcue.data.lpr4m.KEPT_FROM", 1)
+    read_lpr4m_pairs(tmp_path, no_notes, frames=3)
+    assert len({first, *cache.rglob("*.npz")}) == 2, "other frames are read, which other rows may lack"
 
 
 # ---- ids and lists -------------------------------------------------------------------------------------------------
@@ -568,11 +537,3 @@ def test_boxes_in_pixels_and_in_shares() -> None:
 def test_a_pair_holds_one_image_of_its_clip() -> None:
     with pytest.raises(RecordError, match="expected a pair"):
         ClipPair(Clip("c", (), image_ids=("a", "b")), ShopImage("a", None))
-
-
-def test_an_index_of_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "empty"
-    path.touch()
-    assert len(PairIndex.of([path], lambda row: pytest.fail("no row"), no_notes)) == 0
-    with pytest.raises(MediaError, match="cannot read"):
-        PairIndex.of([tmp_path / "missing"], lambda row: pytest.fail("no row"), no_notes)

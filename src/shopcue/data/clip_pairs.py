@@ -6,25 +6,18 @@ the pixels says so, and a clip of which nothing is left is still a query, answer
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
-from typing import BinaryIO, TypeVar, overload
+from typing import TypeVar
 
 import numpy as np
 
-from shopcue.data.annotations import one_line
-from shopcue.errors import MediaError, RecordError
-from shopcue.records import Indices
+from shopcue.errors import RecordError
 
 Box = tuple[float, float, float, float]
 
 _Item = TypeVar("_Item")
-
-_LONGEST_ROW = 4 << 20  # bytes; the longest real rows, of clips of an hour, have a tenth of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,83 +83,9 @@ class ClipBench:
     galleries: dict[str, tuple[str, ...]]
 
 
-class PairIndex(Sequence[ClipPair]):
-    """The pairs of text files with a row a line, each read when it is asked for: 8 bytes of memory a row.
-
-    offsets: int64 (N,), where each row starts in the files as if they were one. read: makes a pair of a row, or raises
-    ValueError. fingerprint: says which rows of which contents these are. It holds no file open, and it pickles where
-    `read` does, for the worker processes of a loader.
-    """
-
-    def __init__(
-        self, files: Sequence[Path], offsets: Indices, read: Callable[[bytes], ClipPair], fingerprint: str
-    ) -> None:
-        self._files = tuple(files)
-        sizes = [path.stat().st_size for path in self._files]
-        self._starts = [sum(sizes[:number]) for number in range(len(sizes))]
-        self._offsets = offsets
-        self._read = read
-        self.fingerprint = fingerprint
-
-    @classmethod
-    def of(cls, files: Sequence[Path], read: Callable[[bytes], ClipPair], skipped: Callable[[str], None]) -> PairIndex:
-        """Return the index of all rows of text files that can be read, after reading each once.
-
-        skipped: told in one line, with file and line number, of every other row. Raises MediaError for a file that
-        cannot be read.
-        """
-        offsets = array("q")
-        digest = sha256()
-        start = 0
-        for path in files:
-            try:
-                with path.open("rb") as file:
-                    for number, offset, row in _rows(file):
-                        try:
-                            if len(row) >= _LONGEST_ROW:
-                                raise ValueError(f"longer than {_LONGEST_ROW} bytes")
-                            read(row)
-                        except ValueError as error:
-                            skipped(one_line(f"{path}, line {number}: {error}"))
-                            continue
-                        offsets.append(start + offset)
-                        digest.update(row)
-                    start += file.tell()
-            except OSError as error:
-                raise MediaError(
-                    f"cannot read {path}: {error.strerror}; give a folder whose files can be read"
-                ) from error
-        return cls(files, np.frombuffer(offsets, np.int64), read, digest.hexdigest())
-
-    def __len__(self) -> int:
-        return len(self._offsets)
-
-    @overload
-    def __getitem__(self, index: int) -> ClipPair: ...
-    @overload
-    def __getitem__(self, index: slice) -> PairIndex: ...
-    def __getitem__(self, index: int | slice) -> ClipPair | PairIndex:
-        """Return a pair, or the index of some; raises MediaError where the file is not what it was."""
-        if isinstance(index, slice):
-            return self.chosen(np.arange(len(self))[index])
-        offset = int(self._offsets[index])
-        number = bisect_right(self._starts, offset) - 1
-        path, start = self._files[number], offset - self._starts[number]
-        try:
-            with path.open("rb") as file:
-                file.seek(start)
-                return self._read(file.readline(_LONGEST_ROW))
-        except (OSError, ValueError) as error:
-            raise MediaError(
-                f"{path}, byte {start}: {error}; expected the row that was there when the file was indexed: "
-                "index it again"
-            ) from error
-
-    def chosen(self, rows: Indices) -> PairIndex:
-        """Return the index of some rows, in their order; rows: int64 (M,)."""
-        rows = np.asarray(rows, np.int64)
-        fingerprint = sha256(self.fingerprint.encode() + rows.tobytes()).hexdigest()
-        return PairIndex(self._files, self._offsets[rows], self._read, fingerprint)
+def labels_of(pair: ClipPair) -> tuple[str, str]:
+    """Return what tells products apart, the image where the product has no id, and the live that a pair is from."""
+    return pair.image.product_id or pair.image.image_id, pair.clip.live_id
 
 
 def even_frames(frames: Sequence[_Item], count: int) -> tuple[_Item, ...]:
@@ -185,15 +104,3 @@ def box_px(box: Box, width_px: int, height_px: int) -> Box:
         return box
     x1, y1, x2, y2 = box
     return x1 * width_px, y1 * height_px, x2 * width_px, y2 * height_px
-
-
-def _rows(file: BinaryIO) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (line number, offset, line) of each line that is not empty; of one that is too long its beginning."""
-    offset = number = 0
-    while line := file.readline(_LONGEST_ROW):
-        length, number, row = len(line), number + 1, line
-        while line[-1:] != b"\n" and (line := file.readline(_LONGEST_ROW)):
-            length += len(line)
-        if row.strip():
-            yield number, offset, row
-        offset += length

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from shopcue.data.annotations import path_inside, read_object, text_lines
-from shopcue.data.clip_pairs import Box, Clip, ClipBench, ClipPair, FrameRef, PairIndex, ShopImage, even_frames
+from shopcue.data.clip_pairs import Box, Clip, ClipBench, ClipPair, FrameRef, ShopImage, even_frames
+from shopcue.data.pair_index import PairIndex
 from shopcue.errors import MediaError
 
 SCHEMA = "shopcue.composed-clips/1"

@@ -40,19 +40,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from shopcue.catalog.cache import default_folder
 from shopcue.data.annotations import one_line, path_inside, pictures_in, read_object, text_lines
-from shopcue.data.clip_pairs import (
-    Box,
-    Clip,
-    ClipBench,
-    FrameRef,
-    PairIndex,
-    ShopImage,
-    even_frames,
-)
+from shopcue.data.clip_pairs import Box, Clip, ClipBench, FrameRef, ShopImage, even_frames
 from shopcue.data.lpr4m_rows import (
     LONGEST_LABEL,
     SUBSETS,
@@ -68,6 +62,7 @@ from shopcue.data.lpr4m_rows import (
     read_row,
     read_text,
 )
+from shopcue.data.pair_index import KEPT_FROM, PairIndex
 from shopcue.errors import MediaError
 
 GALLERIES = ("main", "all", "titled")
@@ -96,7 +91,7 @@ def read_lpr4m_pairs(root: Path, skipped: Skipped, frames: int = 10, files: Iter
     there are no rows, or several files that may hold the same.
     """
     chosen = tuple(files) or _training_files(root)
-    pairs = PairIndex.of(chosen, partial(read_row, root, frames), skipped)
+    pairs = PairIndex.of(chosen, partial(read_row, root, frames), skipped, _kept(root, chosen, frames))
     if not len(pairs):
         raise MediaError(
             f"{chosen[0]} holds no row that can be read; expected 11 columns (LPR4M) or 10 (LPR750K), tab-separated"
@@ -130,6 +125,14 @@ def read_lpr4m_bench(root: Path, skipped: Skipped, gallery: str = "main", frames
     return ClipBench(
         f"lpr4m, {searched} images", tuple(clips), _shop_images(root, galleries, clips, titles, skipped), galleries
     )
+
+
+def _kept(root: Path, files: Sequence[Path], frames: int) -> Path | None:
+    """Return where the index of large files is kept, None for small ones."""
+    if sum(path.stat().st_size for path in files if path.is_file()) < KEPT_FROM:
+        return None
+    named = sha256(repr((str(root.resolve()), [path.name for path in files], frames)).encode())
+    return default_folder() / "indexes" / f"lpr4m-{named.hexdigest()[:16]}.npz"
 
 
 # ---- shop images ---------------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from shopcue.data.annotations import one_line, path_inside, pictures_in, read_ob
 from shopcue.data.clip_pairs import Box, Clip, ClipBench, ClipPair, FrameRef, ShopImage, even_frames
 from shopcue.data.lpr4m_rows import largest_box
 from shopcue.errors import MediaError
+from shopcue.records import Indices
 
 SPLITS = ("train", "test")
 SOURCES = ("hard", "regular")
@@ -188,9 +189,14 @@ class FashionPairs(Sequence[ClipPair]):
         clip = Clip(video.video, frames, image_ids=(product.image,), subsets=(("source", product.source),))
         return ClipPair(clip, ShopImage(product.image, self._root / product.image, product_id=group))
 
-    def labels(self, index: int) -> tuple[str, str]:
-        """Return the product of a pair and the live that it is from, without a look into its video."""
-        return self._pairs[index][2], ""
+    def groups(self) -> tuple[Indices, Indices]:
+        """Return the number of each pair's product and of its live, of which there is one, int64 (N,) each.
+
+        No video is opened.
+        """
+        numbers: dict[str, int] = {}
+        products = [numbers.setdefault(group, len(numbers)) for _, _, group in self._pairs]
+        return np.array(products, np.int64), np.zeros(len(products), np.int64)
 
 
 def read_movingfashion_pairs(

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shopcue.catalog.pictures import read_picture
-from shopcue.data.clip_pairs import Clip, ClipPair, ShopImage, even_frames
+from shopcue.data.clip_pairs import Clip, ClipPair, ShopImage, even_frames, labels_of
 from shopcue.errors import MediaError, SettingsError
 from shopcue.models.image import Fit, fit_square
 from shopcue.records import Image, Indices
@@ -203,18 +203,20 @@ class LiveSampler:
 
 
 @runtime_checkable
-class Labelled(Protocol):
-    """Pairs that tell what a sampler asks more cheaply than by being read, as where that opens a video."""
+class Grouped(Protocol):
+    """Pairs that tell what a sampler asks more cheaply than by being read one by one."""
 
-    def labels(self, index: int) -> tuple[str, str]:
-        """Return the product of a pair and the live that it is from."""
+    def groups(self) -> tuple[Indices, Indices]:
+        """Return the number of each pair's product and of its live, in the order of their first pairs, int64 (M,)."""
 
 
 def groups_of(pairs: Sequence[ClipPair]) -> tuple[Indices, Indices]:
-    """Return the number of each pair's product and of its live, int64 (M,) each; every pair is read once.
+    """Return the number of each pair's product and of its live, int64 (M,) each.
 
-    A pair that cannot be read is a product of its own.
+    Pairs that do not tell are read, each once; one that cannot be read is a product of its own.
     """
+    if isinstance(pairs, Grouped):
+        return pairs.groups()
     products, lives = np.empty(len(pairs), np.int64), np.empty(len(pairs), np.int64)
     numbers: dict[str | int, int] = {}
     names: dict[str, int] = {}
@@ -222,14 +224,10 @@ def groups_of(pairs: Sequence[ClipPair]) -> tuple[Indices, Indices]:
         product: str | int = row
         live = ""
         with suppress(MediaError):
-            product, live = pairs.labels(row) if isinstance(pairs, Labelled) else _labels(pairs[row])
+            product, live = labels_of(pairs[row])
         products[row] = numbers.setdefault(product, len(numbers))
         lives[row] = names.setdefault(live, len(names))
     return products, lives
-
-
-def _labels(pair: ClipPair) -> tuple[str, str]:
-    return pair.image.product_id or pair.image.image_id, pair.clip.live_id
 
 
 class ClipBatches:
