@@ -17,16 +17,8 @@ from hypothesis import strategies as st
 from clips import MakeVideo
 from movingfashion_fixture import IMAGES, TEST, TRAIN, write_media, write_movingfashion
 from shopcue.data.clip_pairs import ClipBench, FrameRef, ShopImage
-from shopcue.data.movingfashion import (
-    FashionProduct,
-    FashionVideo,
-    clip_frames,
-    joined_products,
-    read_movingfashion,
-    read_movingfashion_bench,
-    read_movingfashion_pairs,
-    shown_at,
-)
+from shopcue.data.movingfashion import clip_frames, read_movingfashion_bench, read_movingfashion_pairs, shown_at
+from shopcue.data.movingfashion_products import FashionProduct, FashionVideo, joined_products, read_movingfashion
 from shopcue.errors import MediaError
 
 

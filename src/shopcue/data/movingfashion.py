@@ -25,73 +25,36 @@ Frames are taken at even steps, from the first on, out of one a second.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from math import floor
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from shopcue.data.annotations import one_line, path_inside, pictures_in, read_object, text_lines
+from shopcue.data.annotations import one_line, pictures_in
 from shopcue.data.clip_pairs import Box, Clip, ClipBench, ClipPair, FrameRef, ShopImage, even_frames
-from shopcue.data.lpr4m_rows import largest_box
+from shopcue.data.judgements import read_judgements
+from shopcue.data.movingfashion_products import (
+    SOURCES,
+    FashionProduct,
+    FashionVideo,
+    Skipped,
+    joined_products,
+    read_movingfashion,
+)
 from shopcue.errors import MediaError
 from shopcue.records import Indices
 
-SPLITS = ("train", "test")
-SOURCES = ("hard", "regular")
 PROTOCOLS = ("mteb", "rice", "seam")
 
 _NOT_IN_ARCHIVE = frozenset({"videos/bd6186ecf66d1a5c2d65ff3c891c7e44.mp4"})  # of test
-_MOST_DIGITS = 9
 _NEAR_FRAMES = 12  # a box holds for about half a second
 
-Skipped = Callable[[str], None]
 TimesOf = Callable[[Path], Sequence[float]]
 """When each frame of a video file is shown, in seconds, ascending."""
-
-
-@dataclass(frozen=True, slots=True)
-class FashionVideo:
-    """A video of a product: its path in the annotations, and boxes by the number of a frame."""
-
-    video: str
-    boxes: dict[int, Box]
-
-
-@dataclass(frozen=True, slots=True)
-class FashionProduct:
-    """A product: its shop picture, as the annotations name it, of which of `SOURCES` it is, and its videos."""
-
-    product_id: str
-    image: str
-    source: str
-    videos: tuple[FashionVideo, ...]
-
-
-def read_movingfashion(root: Path, split: str, skipped: Skipped) -> list[FashionProduct]:
-    """Return the products of a split in the order of the file; videos and pictures may be missing.
-
-    skipped: told in one line of each product that cannot be read, and of boxes that cannot. Raises MediaError where
-    the split is not there.
-    """
-    if split not in SPLITS:
-        raise MediaError(f"MovingFashion has no split {split!r}; expected {' or '.join(SPLITS)}")
-    products = []
-    for product_id, entry in read_object(root / f"{split}.json").items():
-        try:
-            products.append(_product(root, product_id, entry, skipped))
-        except (ValueError, KeyError) as error:
-            reason = f"{error} is missing" if isinstance(error, KeyError) else error
-            skipped(one_line(f"product {product_id} of {split}.json is left out: {reason}"))
-    if not products:
-        raise MediaError(f"{root / f'{split}.json'} holds no product that can be read; give the published file")
-    return products
 
 
 # ---- frames --------------------------------------------------------------------------------------------------------
@@ -222,24 +185,6 @@ def read_movingfashion_pairs(
     return FashionPairs(root, pairs, frames, times_of)
 
 
-def joined_products(products: Sequence[FashionProduct]) -> dict[str, str]:
-    """Return for each product the first of those that it shares videos or pictures with, by whatever many steps."""
-    media: dict[str, int] = {}
-    edges = [
-        (number, len(products) + media.setdefault(name, len(media)))
-        for number, product in enumerate(products)
-        for name in (product.image, *(video.video for video in product.videos))
-    ]
-    rows, columns = np.array(edges).T
-    size = len(products) + len(media)
-    _, labels = connected_components(coo_matrix((np.ones(len(edges)), (rows, columns)), (size, size)), directed=False)
-    first: dict[int, str] = {}
-    return {
-        product.product_id: first.setdefault(int(label), product.product_id)
-        for product, label in zip(products, labels, strict=False)
-    }
-
-
 # ---- protocols -----------------------------------------------------------------------------------------------------
 
 
@@ -317,7 +262,7 @@ def _judged(
     root: Path, queries: dict[str, _Query], images: tuple[str, ...]
 ) -> tuple[dict[str, _Query], tuple[str, ...]]:
     """Return who asks and who answers in MTEB: as frozen, or else as MTEB builds its judgements, of what is there."""
-    judged = _frozen(root)
+    judged = read_judgements(root)
     if judged is None:
         there = (name for name in _those_there(root, queries) if name not in _NOT_IN_ARCHIVE)
         return {name: queries[name] for name in there}, _those_there(root, images)
@@ -332,93 +277,3 @@ def _those_there(root: Path, names: Iterable[str]) -> tuple[str, ...]:
     """Return the media that are on disk, or all where none is: nobody has unpacked them, or needs to."""
     every = tuple(names)
     return tuple(name for name in every if _is_there(root, name)) or every
-
-
-def _frozen(root: Path) -> dict[str, list[str]] | None:
-    """Return the pictures that frozen judgements call true, by video, None where there are no such judgements."""
-    found = sorted(path for path in root.glob("qrels/test*") if path.suffix in _JUDGEMENTS)
-    judged: dict[str, list[str]] = {}
-    for path in found:
-        for row in _JUDGEMENTS[path.suffix](path):
-            try:
-                video, image, score = str(row["query-id"]), str(row["corpus-id"]), float(row["score"])
-                path_inside(root, video)
-            except (KeyError, TypeError, ValueError) as error:
-                raise MediaError(
-                    f"{path} holds {str(row)[:80]}; expected query-id, corpus-id and score, as MTEB writes them"
-                ) from error
-            if score > 0:
-                judged.setdefault(video, []).append(image)
-    return judged if found else None
-
-
-def _tsv_rows(path: Path) -> Iterator[dict[str, Any]]:
-    lines = text_lines(path)
-    names = next(lines, (0, ""))[1].split("\t")
-    for _, line in lines:
-        yield dict(zip(names, line.split("\t"), strict=False))
-
-
-def _jsonl_rows(path: Path) -> Iterator[Any]:
-    for number, line in text_lines(path):
-        try:
-            yield json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise MediaError(f"{path}, line {number} is no JSON ({error}); copy the file again") from error
-
-
-def _parquet_rows(path: Path) -> Iterator[Any]:
-    try:
-        from pyarrow import ArrowException, parquet  # of the extra `store`
-    except ImportError as error:
-        raise MediaError(f"reading {path} takes pyarrow; install it, or write the judgements as test.tsv") from error
-    try:
-        yield from parquet.read_table(path).to_pylist()
-    except (OSError, ArrowException) as error:
-        raise MediaError(f"{path} cannot be read ({error}); copy it again") from error
-
-
-_JUDGEMENTS: dict[str, Callable[[Path], Iterator[Any]]] = {
-    ".tsv": _tsv_rows,
-    ".jsonl": _jsonl_rows,
-    ".parquet": _parquet_rows,
-}
-
-
-# ---- products ------------------------------------------------------------------------------------------------------
-
-
-def _product(root: Path, product_id: str, entry: Any, skipped: Skipped) -> FashionProduct:
-    if not isinstance(entry, dict):
-        raise ValueError(f"a {type(entry).__name__} came, expected video_paths, img_path and source")
-    videos, image, source = entry["video_paths"], entry["img_path"], entry["source"]
-    if isinstance(source, (bool, float)) or source not in (0, 1):
-        raise ValueError(f"its source is {str(source)[:40]}, expected 0 or 1")
-    if not isinstance(videos, list) or not all(isinstance(name, str) for name in (image, *videos)):
-        raise ValueError("its video_paths and img_path are no paths")
-    for name in (image, *videos):
-        path_inside(root, name)
-    tracklets = entry.get("tracklets") or [{}] * len(videos)
-    if not isinstance(tracklets, list) or len(tracklets) != len(videos):
-        skipped(one_line(f"product {product_id} keeps no boxes: its tracklets are not as many as its videos"))
-        tracklets = [{}] * len(videos)
-    boxes = [_boxes(tracklet, product_id, skipped) for tracklet in tracklets]
-    found = {name: FashionVideo(name, each) for name, each in zip(videos, boxes, strict=True)}
-    return FashionProduct(product_id, image, SOURCES[source], tuple(found.values()))
-
-
-def _boxes(tracklet: Any, product_id: str, skipped: Skipped) -> dict[int, Box]:
-    """Return the boxes of a tracklet by frame; skipped is told once how many cannot be read."""
-    found: dict[int, Box] = {}
-    entries = tracklet if isinstance(tracklet, dict) else {"": tracklet}
-    for number, entry in entries.items():
-        try:
-            box = largest_box(entry)
-        except ValueError:
-            continue
-        if box is not None and number.isascii() and number.isdecimal() and len(number) <= _MOST_DIGITS:
-            found[int(number)] = box
-    if len(found) < len(entries) and tracklet is not None:
-        lost = len(entries) - len(found)
-        skipped(one_line(f"{lost} of {len(entries)} boxes of a tracklet of product {product_id} cannot be read"))
-    return found
