@@ -92,7 +92,7 @@ class PictureSide:
 
     def encode(self, images: Sequence[Image]) -> Floats:
         """Return unit embeddings. images: N RGB uint8 pictures of any size -> float32 (N, D)."""
-        return self._encoder.encode_images(images)
+        return self._encoder.encode(images)
 
 
 class Explainer:

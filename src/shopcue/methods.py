@@ -16,7 +16,7 @@ from shopcue.errors import SettingsError, WeightsError
 from shopcue.focusing import probabilities
 from shopcue.looking import Examiner, Looker, TrackletLooker, WindowLooker
 from shopcue.matching import FEATURES, Calibration
-from shopcue.models.calibration import TrainedCalibration, read_calibration
+from shopcue.models.calibration import TrainedMethod, best_of, read_calibration
 from shopcue.models.detector import DETECTORS, Detector, WindowDetector
 from shopcue.models.image import ENCODERS, ImageEncoder
 from shopcue.models.text import LexicalMatcher
@@ -29,6 +29,8 @@ from shopcue.trace import Trace
 METHODS = ("auto", *FEATURES)
 """The names of the methods; auto is the one that did better when they were calibrated (runs/calibration.py)."""
 
+_NETWORKS = {"image": "the encoder", "detector": "the detector"}
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -37,13 +39,13 @@ class Method:
     name: str
     detector: Detector
     encoder: ImageEncoder
-    trained: TrainedCalibration
+    trained: TrainedMethod
     settings: Settings
 
     @property
     def calibration(self) -> Calibration:
         """The weights of its features."""
-        return self.trained.methods[self.name]
+        return self.trained.calibration
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -117,14 +119,14 @@ def open_method(name: str, settings: Settings) -> Method:
     """Load what a method needs. Raises SettingsError for an unknown name, WeightsError where weights do not fit."""
     if name not in METHODS:
         raise SettingsError(f"the method is {name!r}, expected one of {', '.join(METHODS)}")
-    trained = read_calibration()
+    calibrated = read_calibration()
+    name = best_of(calibrated) if name == "auto" else name
     encoder = make_encoder(settings.models)
-    _fits("encoder", trained.encoder, encoder.fingerprint)
-    name = trained.best if name == "auto" else name
     detector = WindowDetector(encoder) if name == "one-stage" else make_detector(settings.models)
-    if name == "two-stage":
-        _fits("detector", trained.detector, detector.fingerprint)
-    return Method(name, detector, encoder, trained, settings)
+    method = Method(name, detector, encoder, calibrated[name], settings)
+    for what, fingerprint in method.fingerprints.items():
+        _fits(what, calibrated[name].networks[what], fingerprint)
+    return method
 
 
 def make_encoder(models: Models) -> ImageEncoder:
@@ -148,6 +150,6 @@ def make_detector(models: Models) -> Detector:
 def _fits(what: str, calibrated: str, used: str) -> None:
     if calibrated != used:
         raise WeightsError(
-            f"the score was calibrated with the {what} {calibrated}, the {what} is {used}; "
-            f"use the house {what}, or calibrate with runs/calibration.py"
+            f"the score was calibrated with {_NETWORKS[what]} {calibrated}, {_NETWORKS[what]} is {used}; "
+            f"use the house one, or calibrate with runs/calibration.py"
         )

@@ -52,7 +52,7 @@ def unit(vector: np.ndarray) -> np.ndarray:
 def test_pictures_and_clips_are_what_the_graphs_say(encoder: ClipEncoder) -> None:
     shown = frames(2 * FRAMES)
     assert encoder.dim == 3
-    assert np.allclose(encoder.encode_images(shown), [colour(frame) for frame in shown], atol=1e-5)
+    assert np.allclose(encoder.encode(shown), [colour(frame) for frame in shown], atol=1e-5)
     expected = [unit(np.sum([colour(frame) for frame in clip], axis=0)) for clip in (shown[:FRAMES], shown[:2])]
     assert np.allclose(encoder.encode_clips([shown[:FRAMES], shown[:2]]), expected, atol=1e-5)
 
@@ -74,7 +74,7 @@ def test_vectors_do_not_depend_on_their_batch(encoder: ClipEncoder) -> None:
 def test_frames_can_be_kept_and_joined_later(folder: Path) -> None:
     encoder = OnnxClipEncoder(folder, threads=1)
     clips = [frames(3, 1), frames(7, 2), []]
-    kept = [encoder.encode_images(clip) for clip in clips]
+    kept = [encoder.encode(clip) for clip in clips]
     assert np.allclose(encoder.join(kept), encoder.encode_clips(clips), atol=1e-6)
     assert not encoder.join(kept)[2].any()
     assert encoder.join([]).shape == encoder.encode_clips([]).shape == (0, 3)
@@ -82,7 +82,7 @@ def test_frames_can_be_kept_and_joined_later(folder: Path) -> None:
 
 def test_pictures_of_any_size_are_read(encoder: ClipEncoder) -> None:
     large = np.full((300, 100, 3), (250, 20, 30), np.uint8)
-    assert np.allclose(encoder.encode_images([large]), [colour(large)], atol=1e-4)
+    assert np.allclose(encoder.encode([large]), [colour(large)], atol=1e-4)
 
 
 def test_places_lie_row_by_row(folder: Path) -> None:
@@ -103,7 +103,7 @@ def test_places_lie_row_by_row(folder: Path) -> None:
 def test_a_folder_without_places_says_how_to_get_them(tmp_path: Path) -> None:
     encoder = OnnxClipEncoder(write_clip_folder(tmp_path / "older", places=False), threads=1)
     assert not encoder.sees_places
-    assert encoder.encode_images(frames(1)).shape == (1, 3)
+    assert encoder.encode(frames(1)).shape == (1, 3)
     assert encoder.attention(frames(1)) is None
     with pytest.raises(WeightsError, match="export it anew"):
         encoder.encode_places(frames(1))

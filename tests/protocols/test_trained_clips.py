@@ -106,7 +106,7 @@ def rank_of(asked: Asked, known: ClipSet, encoder: OnnxClipEncoder, weight: floa
     for image_id in asked.gallery:
         picture, title = known.shown[image_id]
         if picture is not None:
-            visual, text = encoder.encode_images([picture])[0], encoder.encode_texts([title])[0]
+            visual, text = encoder.encode([picture])[0], encoder.encode_texts([title])[0]
             scores[image_id] = float(clip @ visual) + weight * float(speech @ text)
     best = max((scores[image_id] for image_id in asked.right if image_id in scores), default=np.inf)
     wrong = [score for image_id, score in scores.items() if image_id not in asked.right]

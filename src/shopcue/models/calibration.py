@@ -1,7 +1,7 @@
-"""The weights of the score and the cohort that similarities are set against, as trained with one encoder.
+"""What each method was calibrated to: the weights of its score, and the cohort that similarities are set against.
 
-Both are learnt numbers like any net's, live in `weights/` beside the net they were learnt with, and are named by its
-fingerprint: with another encoder they mean nothing.
+Both are learnt numbers like any net's, live in `weights/` beside the nets they were learnt with, and are named by their
+fingerprints: with other nets they mean nothing.
 """
 
 from __future__ import annotations
@@ -19,64 +19,76 @@ from shopcue.matching import FEATURES, Calibration
 from shopcue.models.hub import INDEX
 from shopcue.records import Floats
 
-SCHEMA = "shopcue.calibration/2"
+SCHEMA = "shopcue.calibration/3"
 FILE = "house-calibration.json"
-COHORT_FILE = "house-cohort.npy"
 
 
 @dataclass(frozen=True, slots=True)
-class TrainedCalibration:
-    """What was learnt with one encoder and one detector: a calibration for each method, and the cohort.
+class TrainedMethod:
+    """What was learnt for one method.
 
-    encoder, detector: their fingerprints. best: the method that did better. cohort: float32 (K, D), unit embeddings of
-    windows of pictures that show no product of any user's shop.
+    networks: the fingerprints of those it was learnt with, by what they do. calibration: the weights of its features.
+    cohort: float32 (K, D), unit embeddings of windows of pictures that show no product of any user's shop. f1_50: the
+    mean on lives that were not used, by which `auto` chooses.
     """
 
-    encoder: str
-    detector: str
-    best: str
-    methods: Mapping[str, Calibration]
+    networks: Mapping[str, str]
+    calibration: Calibration
     cohort: Floats
+    f1_50: float
 
 
-def read_calibration(folder: Path = INDEX.parent) -> TrainedCalibration:
-    """Return the calibration in a folder of weights; raises WeightsError where it is missing or malformed."""
+def best_of(methods: Mapping[str, TrainedMethod]) -> str:
+    """Return the method that did better when it was measured, the first of equals."""
+    return max(methods, key=lambda name: methods[name].f1_50)
+
+
+def read_calibration(folder: Path = INDEX.parent) -> dict[str, TrainedMethod]:
+    """Return what is in a folder of weights for each method; raises WeightsError where it is missing or malformed."""
     path = folder / FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["schema"] != SCHEMA:
             raise ValueError(f"schema {document['schema']!r}, expected {SCHEMA!r}")
-        methods = {name: _calibration(document["methods"][name], features) for name, features in FEATURES.items()}
-        best = str(document["best"])
-        if best not in methods:
-            raise ValueError(f"the best method is {best!r}, expected one of {', '.join(methods)}")
-        cohort = np.load(folder / COHORT_FILE, allow_pickle=False).astype(np.float32)
-        if cohort.ndim != 2 or len(cohort) < 2:
-            raise ValueError(f"a cohort of shape {cohort.shape}, expected (K, D)")
-        return TrainedCalibration(str(document["encoder"]), str(document["detector"]), best, methods, cohort)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return {name: _method(document["methods"][name], folder / _cohort_file(name), name) for name in FEATURES}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WeightsError(f"{path} is no calibration ({error}); reinstall shopcue") from error
 
 
-def write_calibration(trained: TrainedCalibration, folder: Path) -> None:
-    """Write a calibration and its cohort into a folder of weights."""
-    # Half precision: a cosine changes by less than 0.001, and the file is half as large.
-    np.save(folder / COHORT_FILE, trained.cohort.astype(np.float16))
+def write_calibration(methods: Mapping[str, TrainedMethod], folder: Path) -> None:
+    """Write the calibrations of all methods and their cohorts into a folder of weights."""
+    for name, trained in methods.items():
+        # Half precision: a cosine changes by less than 0.001, and the file is half as large.
+        np.save(folder / _cohort_file(name), trained.cohort.astype(np.float16))
     document = {
         "schema": SCHEMA,
-        "encoder": trained.encoder,
-        "detector": trained.detector,
-        "best": trained.best,
         "methods": {
             name: {
-                "visual": dict(zip(FEATURES[name], [round(float(w), 4) for w in weights.visual], strict=True)),
-                "text": round(weights.text, 4),
-                "comments": round(weights.comments, 4),
+                "networks": dict(trained.networks),
+                "f1_50": round(trained.f1_50, 4),
+                "visual": {
+                    feature: round(float(weight), 4)
+                    for feature, weight in zip(FEATURES[name], trained.calibration.visual, strict=True)
+                },
+                "text": round(trained.calibration.text, 4),
+                "comments": round(trained.calibration.comments, 4),
             }
-            for name, weights in trained.methods.items()
+            for name, trained in methods.items()
         },
     }
     (folder / FILE).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+
+
+def _cohort_file(method: str) -> str:
+    return f"{method}-cohort.npy"
+
+
+def _method(entry: Mapping[str, Any], cohort: Path, name: str) -> TrainedMethod:
+    networks = {str(what): str(fingerprint) for what, fingerprint in entry["networks"].items()}
+    vectors = np.load(cohort, allow_pickle=False).astype(np.float32)
+    if vectors.ndim != 2 or len(vectors) < 2:
+        raise ValueError(f"a cohort of shape {vectors.shape}, expected (K, D)")
+    return TrainedMethod(networks, _calibration(entry, FEATURES[name]), vectors, float(entry["f1_50"]))
 
 
 def _calibration(entry: Mapping[str, Any], features: Sequence[str]) -> Calibration:

@@ -32,7 +32,7 @@ from shopcue.data.clip_pairs import even_frames
 from shopcue.errors import SettingsError, WeightsError
 from shopcue.models.clip_text import hashed_ngrams
 from shopcue.models.hub import file_sha256
-from shopcue.models.image import Fit, fit_square, open_session
+from shopcue.models.image import Fit, ImageEncoder, fit_square, open_session
 from shopcue.records import Floats, Image
 
 SCHEMA = "shopcue.sgmn/1"
@@ -53,23 +53,12 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 TextKind = Literal["ngrams", "tokens"]
 
 
-class ClipEncoder(Protocol):
-    """Turns clips, pictures and texts into vectors that compare; each the same however it is batched."""
-
-    @property
-    def dim(self) -> int:
-        """D, the length of a clip's and of a picture's vector."""
-
-    @property
-    def fingerprint(self) -> str:
-        """What names these exact weights and this preprocessing; vectors of two fingerprints do not compare."""
+class ClipEncoder(ImageEncoder, Protocol):
+    """An image encoder that turns clips and texts into vectors too; each is the same however it is batched."""
 
     @property
     def text_weight(self) -> float:
         """λ of eq. 23: how much the likeness of texts counts beside that of pictures."""
-
-    def encode_images(self, images: Sequence[Image]) -> Floats:
-        """Return unit vectors. images: N RGB uint8 pictures of any size -> float32 (N, D)."""
 
     def encode_clips(self, clips: Sequence[Sequence[Image]]) -> Floats:
         """Return unit vectors, zero for a clip without frames. clips: N times RGB uint8 frames -> float32 (N, D)."""
@@ -169,7 +158,7 @@ class OnnxClipEncoder:
         """λ of eq. 23."""
         return self.manifest.text_weight
 
-    def encode_images(self, images: Sequence[Image]) -> Floats:
+    def encode(self, images: Sequence[Image]) -> Floats:
         """Return unit vectors of pictures, or of frames for `join`. N RGB uint8 of any size -> float32 (N, D)."""
         found = self._see("vectors", images)
         return np.concatenate([np.empty((0, self.dim), np.float32), *found])
@@ -180,7 +169,7 @@ class OnnxClipEncoder:
         return self._gives("places")
 
     def encode_places(self, images: Sequence[Image]) -> Floats:
-        """Return unit vectors of the places of pictures, in the space of `encode_images`: float32 (N, H, W, D).
+        """Return unit vectors of the places of pictures, in the space of `encode`: float32 (N, H, W, D).
 
         The places part the square that a picture is fitted into, bars and all. N >= 1. Raises WeightsError where the
         folder was exported without them.
@@ -223,7 +212,7 @@ class OnnxClipEncoder:
         vectors = np.zeros((len(clips), self.dim), np.float32)
         for start in range(0, len(clips), _BATCH):
             part = chosen[start : start + _BATCH]
-            seen = self.encode_images([frame for clip in part for frame in clip])
+            seen = self.encode([frame for clip in part for frame in clip])
             ends = np.cumsum([len(clip) for clip in part])
             vectors[start : start + _BATCH] = self.join(np.split(seen, ends[:-1]))
         return vectors

@@ -71,7 +71,7 @@ class MeanPooledFrames:
         # Frames that cancel each other out say nothing; the first one still does.
         return np.asarray(np.where(length > 1e-6, sums / np.maximum(length, 1e-6), vectors[starts[: len(clips)]]))
 
-    def encode_images(self, images: Sequence[Image]) -> Floats:
+    def encode(self, images: Sequence[Image]) -> Floats:
         """Return unit vectors of shop images, float32 (N, D)."""
         return self._encoder.encode(images)
 
@@ -210,7 +210,7 @@ def encode_bench(
     """
     searched = {image_id for gallery in bench.galleries.values() for image_id in gallery}
     images = [bench.images.get(each) if each in searched else None for each in image_ids(bench)]
-    gallery = _encode(images, _load_image, encoder.encode_images, "gallery", update)
+    gallery = _encode(images, _load_image, encoder.encode, "gallery", update)
     queries = _encode(bench.clips, read_clip_frames, encoder.encode_clips, "queries", update)
     weight = encoder.text_weight if text_weight is None else text_weight
     if not weight:
