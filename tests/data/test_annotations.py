@@ -85,3 +85,24 @@ def test_one_line_is_one(text: str) -> None:
     line = one_line(text)
     assert len(line) <= 300
     assert line.splitlines() in ([], [line])
+
+
+@given(
+    numbers=st.lists(st.integers(0, 10**6), min_size=1, max_size=12, unique=True),
+    before=st.sampled_from(["", "clip.mp4_", "a-1-"]),
+)
+def test_pictures_that_are_numbered_come_in_the_order_of_their_numbers(
+    numbers: list[int], before: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("frames")
+    for number in numbers:
+        (folder / f"{before}{number}.png").touch()
+    assert [path.name for path in pictures_in(folder)] == [f"{before}{number}.png" for number in sorted(numbers)]
+
+
+@given(names=st.lists(st.text("a1.0", max_size=6), max_size=8, unique=True))
+def test_pictures_of_any_name_have_an_order(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("frames")
+    for name in names:
+        (folder / f"_{name}.png").touch()
+    assert sorted(path.name for path in pictures_in(folder)) == sorted(f"_{name}.png" for name in names)

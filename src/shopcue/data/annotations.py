@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from shopcue.errors import MediaError
 _MOST_BYTES = 1 << 30  # of a JSON file; the largest real one, of LPR4M's boxes, has some ten million
 _LONGEST_LINE = 1 << 20
 _LONGEST_PATH, _LONGEST_NAME = 1000, 200  # bytes
+_NUMBER = re.compile(r"([0-9]{1,18})")
 _PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
@@ -45,10 +47,16 @@ def text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the picture files of a folder by name, none where it is missing."""
+    """Return the picture files of a folder by name, 9.jpg before 10.jpg, none where it is missing."""
     if not folder.is_dir():
         return []
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+    found = (path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+    return sorted(found, key=lambda path: ([*map(_counted, _NUMBER.split(path.name))], path.name))
+
+
+def _counted(part: str) -> tuple[int, str]:
+    """Return what orders a part of a name: by its value where it is a number."""
+    return (int(part), "") if _NUMBER.fullmatch(part) else (0, part)
 
 
 def path_inside(root: Path, name: str) -> Path:
