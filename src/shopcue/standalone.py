@@ -7,7 +7,7 @@ import hashlib
 import io
 from collections.abc import Callable
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 import jinja2
 from PIL import Image as Pictures
@@ -15,15 +15,21 @@ from PIL import Image as Pictures
 from shopcue.exports import one_line
 from shopcue.records import Image
 
+_TOKENS: Final = "server/static/css/tokens.css"  # the very ones of the pages that a server shows
+
 
 def asset(name: str) -> str:
     """Return the text of a file in templates/."""
-    return (resources.files("shopcue") / "templates" / name).read_text(encoding="utf-8")
+    return _text(f"templates/{name}")
+
+
+def _text(path: str) -> str:
+    return resources.files("shopcue").joinpath(*path.split("/")).read_text(encoding="utf-8")
 
 
 def style(name: str) -> str:
     """Return the style of a page: what all of them share, then its own."""
-    return asset("page.css") + asset(name)
+    return _text(_TOKENS) + asset("page.css") + asset(name)
 
 
 def template(name: str, **filters: Callable[..., Any]) -> jinja2.Template:
