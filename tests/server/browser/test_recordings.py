@@ -292,6 +292,28 @@ def test_shoppers_see_a_live_stream_from_its_recording(front: Shopfront, live: s
     eventually(lambda: number_shown(page, PLAYER) / FPS > 20)
 
 
+def test_the_card_of_a_recorded_stream_comes_with_its_picture(
+    front: Shopfront, open_window: OpenWindow, tmp_path: Path
+) -> None:
+    video_id = recorded.add_recorded(front, tmp_path, published=True)
+    add_shown(front, video_id)
+    page = open_window().page
+    page.goto(f"{front.url}/play/{video_id}")
+    playing(page, PLAYER)
+    eventually(lambda: number_shown(page, PLAYER) / FPS > 20)
+    page.locator(PLAYER).evaluate("(video) => { video.play = () => Promise.resolve(); video.pause(); }")  # it stays
+    shown_s = settled_number(page, PLAYER) / FPS
+    with front.parts.database.write() as session:  # found at once, which is some seconds before a viewer sees it
+        save_open(session, get_video(session, video_id), focus(HAT, 23.5, 25.0), media_s=25.0)
+    page.locator('li.tile[data-product="hat/1 é"] .moment').nth(1).wait_for()
+    assert shown_s < 23.5
+    expected = ("now" if shown_s < SHOWN[2][2] else "past", "mug")
+    card = page.locator("article.card")
+    assert (card.get_attribute("data-when"), card.get_attribute("data-product")) == expected
+    page.locator('li.tile[data-product="hat/1 é"] .moment').nth(1).click()
+    page.locator('article.card[data-when=now][data-product="hat/1 é"]').wait_for()
+
+
 def test_shoppers_see_an_ended_stream_again(front: Shopfront, ended: str, open_window: OpenWindow) -> None:
     page = open_window().page
     page.goto(f"{front.url}/play/{ended}?t=4.5")

@@ -22,7 +22,6 @@ const FIRST_WAIT_MS = 1500;
 const LONGEST_WAIT_MS = 15000;
 const NOTHING = Object.freeze({ loaded: false, ended: false, spans: [], start_s: 0, end_s: 0, failed: "", hole: null });
 
-
 /** Where the recording of a stream is, or "": the picture that stands for a stream is taken from it. */
 export const recordingOf = (video) => (video.kind === "stream" && video.poster ? path("/api/videos/{}/recording/live.m3u8", video.video_id) : "");
 
@@ -43,7 +42,9 @@ export const isRecording = (address) => /\/recording\/live\.m3u8$/.test(address 
  */
 export class Recording {
   #on = false;
+  #shown = false; // whether there is a picture since it was loaded
   #play = () => { this.aimed_s = null; };
+  #show = () => { this.#shown = true; };
 
   constructor(element, address, { start_s = null, on = false, onChange = () => {} } = {}) {
     this.element = element;
@@ -59,12 +60,14 @@ export class Recording {
     this.closed = false;
     this.#on = on;
     element.addEventListener("playing", this.#play);
+    element.addEventListener("loadeddata", this.#show);
     this.#load();
   }
 
   close() {
     this.closed = true;
     this.element.removeEventListener("playing", this.#play);
+    this.element.removeEventListener("loadeddata", this.#show);
     clearTimeout(this.timer);
     this.#unload();
   }
@@ -87,6 +90,9 @@ export class Recording {
     this.#load();
     if (playing) this.element.play().catch(() => {});
   }
+
+  /** Whether `time_s` says where it is: until the first picture only where it was asked to begin. */
+  get placed() { return this.wanted_s !== null || this.aimed_s !== null || this.#shown; }
 
   get time_s() {
     if (this.wanted_s !== null) return this.wanted_s;
@@ -249,6 +255,7 @@ export class Recording {
     this.hls?.destroy();
     this.hls = null;
     this.segments = [];
+    this.#shown = false;
     this.#change({ loaded: false });
   }
 }

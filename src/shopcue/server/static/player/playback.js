@@ -97,6 +97,9 @@ export class Playback {
     return this.video.readyState === 0 ? this.wanted_s : this.video.currentTime;
   }
 
+  /** Whether `time_s` is known: a recording begins where only its first picture tells. */
+  get placed() { return this.recording?.placed ?? true; }
+
   setMuted(muted) {
     this.video.muted = muted;
     if (!muted && this.video.volume === 0) this.video.volume = 1;

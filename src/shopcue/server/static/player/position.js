@@ -61,8 +61,12 @@ export class Position {
 
   time(playback) { return (playback?.time_s ?? 0) + (this.offset_s || 0); }
 
-  /** A live viewer who is not looking back sees what the server says, as soon as it says it. */
-  atEvents(playback) { return this.live && (Number.isNaN(this.offset_s) || (playback?.state.at_edge ?? true)); }
+  /** A live viewer sees what the server says as soon as it says it, unless it is known which moment the picture shows. */
+  atEvents(playback) {
+    if (!this.live) return false;
+    if (this.exact) return !playback?.placed;
+    return Number.isNaN(this.offset_s) || (playback?.state.at_edge ?? true);
+  }
 
   card(show, playback) { return this.atEvents(playback) ? liveCard(show.focuses) : cardAt(show.focuses, this.time(playback)); }
 
