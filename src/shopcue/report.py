@@ -30,11 +30,14 @@ PICTURE_LIMIT: Final = 400
 COLOURS: Final = 8
 _SHOP_PX: Final = 320
 _FRAME_PX: Final = 384
+_POSTER_PX: Final = 640
 _UNSEEN_PX: Final = 96
 _UNSEEN_PICTURES: Final = 60
 _UNSEEN_LIMIT: Final = 300
 _OPEN_CARDS: Final = 24
 _JPEG_QUALITY: Final = 80
+
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,10 @@ class Picture:
     address: str
     width: int
     height: int
+
+
+DrawnFrame = tuple[Picture, Box | None]
+"""A frame, and the box in pixels of `Frame.image` as x, y, width, height."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +137,15 @@ def render_report(
     end early. options: what the run was asked for, named in the footer.
     """
     shown, unseen = _products(document, products, pictures or {})
-    cards = _cards(document, shown, {product.product_id: product.title for product in products}, frames)
+    drawn, poster = _drawn(document, frames)
+    cards = _cards(document, shown, {product.product_id: product.title for product in products}, drawn)
     styles, script = style("report.css"), asset("report.js")
     page = template("report.html.j2", clock=clock, counted=_counted, percent="{:.0%}".format)
     return page.render(
         document=document,
         name=re.split(r"[/\\]", document.video)[-1] or document.video,
         video=_video_address(document.video, folder),
-        poster=next((card.frame for card in cards if card.frame), None),
+        poster=poster,
         figures=_figures(document, len(shown), len(shown) + len(unseen)),
         shown=shown,
         unseen=unseen[:_UNSEEN_LIMIT],
@@ -194,9 +202,8 @@ def _shown(
 
 
 def _cards(
-    document: FocusDocument, shown: Sequence[Shown], titles: Mapping[str, str], frames: Iterable[Frame | None]
+    document: FocusDocument, shown: Sequence[Shown], titles: Mapping[str, str], drawn: Mapping[int, DrawnFrame]
 ) -> list[Card]:
-    drawn = _drawn(document, frames)
     place = {number: index for index, product in enumerate(shown) for number, _ in product.times}
     ends = [end for focus in document.focuses for end in _log_odds(focus.evidence).values()]
     low, high = min([0.0, *ends]), max([1.0, *ends])
@@ -227,20 +234,19 @@ def _part(name: str, value: float, low: float, high: float) -> Part:
     return Part(name, value, (start - low) * percent, (end - start) * percent, -low * percent)
 
 
-Box = tuple[float, float, float, float]
-
-
-def _drawn(document: FocusDocument, frames: Iterable[Frame | None]) -> dict[int, tuple[Picture, Box | None]]:
-    """Return for each focus its frame, and the box in pixels of `Frame.image` as x, y, width, height."""
-    drawn: dict[int, tuple[Picture, Box | None]] = {}
+def _drawn(document: FocusDocument, frames: Iterable[Frame | None]) -> tuple[dict[int, DrawnFrame], Picture | None]:
+    """Return what is drawn of each focus's frame, and the first of all as the picture of the video until it plays."""
+    drawn: dict[int, DrawnFrame] = {}
+    poster = None
     try:
         for number, frame in zip(_pictured(document), frames, strict=False):
             if frame is not None:
                 box = _box_in(frame, document.focuses[number].evidence.box)
                 drawn[number] = (_picture(frame.image, _FRAME_PX), box)
+                poster = poster or _picture(frame.image, _POSTER_PX)
     except MediaError:
         pass  # the video broke off: its focuses are still worth a page, and each frame that could be read
-    return drawn
+    return drawn, poster
 
 
 def _box_in(frame: Frame, box: Box) -> Box | None:
