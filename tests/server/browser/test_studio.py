@@ -696,6 +696,16 @@ def test_a_phone_shows_it_all_without_scrolling_sideways(front: Shopfront, open_
         assert storefront.violations(page) == [], area
 
 
+def test_on_a_phone_a_menu_lies_above_the_video(front: Shopfront, open_studio: OpenStudio, show: str) -> None:
+    page = open_studio(f"/videos/{show}", PHONE, has_touch=True).page
+    page.locator(".screen video").wait_for()
+    for menu in ("Export", "More"):
+        page.get_by_role("button", name=menu, exact=True).click()
+        for item in page.get_by_role("menuitem").all():
+            item.click(trial=True)  # fails where something else would take it
+        page.keyboard.press("Escape")
+
+
 def test_a_dialog_keeps_the_focus_and_gives_it_back(open_studio: OpenStudio) -> None:
     page = open_studio("?area=streams").page
     opener = page.get_by_role("button", name="New stream").first

@@ -27,11 +27,21 @@ function drawBox(pen, [x0, y0, x1, y1], colour, width, dash) {
   pen.strokeRect(x0, y0, x1 - x0, y1 - y0);
 }
 
-function drawName(pen, text, [x0, y0], colour, bounds) {
+/** Where a name of `width` by `height` stands beside its box without covering another: [x, y]. taken: where others are. */
+function placeOf([x0, y0, x1, y1], width, height, bounds, taken) {
+  const within = (x) => Math.min(Math.max(x, 0), bounds.width - width);
+  const [left, right] = [within(x0 - 1), within(x1 + 1 - width)];
+  const places = [[left, y0 - height], [left, y0 + 1], [right, y0 - height], [left, y1], [right, y1], [left, y1 - height - 1], [right, y0 + 1]];
+  const inside = places.filter(([, y]) => y >= 0 && y + height <= bounds.height);
+  const free = ([x, y]) => taken.every((other) => x >= other.x + other.width || other.x >= x + width || y >= other.y + height || other.y >= y + height);
+  return inside.find(free) ?? inside[0] ?? [left, y0 + 1];
+}
+
+function drawName(pen, text, box, colour, bounds, taken) {
   const width = pen.measureText(text).width + 8;
   const height = bounds.label + 6;
-  const x = Math.min(Math.max(x0 - 1, 0), bounds.width - width);
-  const y = y0 - height < 0 ? y0 + 1 : y0 - height;
+  const [x, y] = placeOf(box, width, height, bounds, taken);
+  taken.push({ x, y, width });
   pen.fillStyle = colour;
   pen.fillRect(x, y, width, height);
   pen.fillStyle = INK;
@@ -81,12 +91,19 @@ export function draw(canvas, size, { things, trails, near, box, names }) {
   for (const [id, points] of trails) drawTrail(pen, points.map(placed), colourOf(id));
   // The one that is pointed at lies above all others.
   const ordered = [...things].sort((a, b) => (a.tracklet_id === near) - (b.tracklet_id === near) || a.followed - b.followed);
-  for (const thing of ordered) {
+  const looks = ordered.map((thing) => {
     const chosen = near !== null && thing.tracklet_id === near;
-    pen.globalAlpha = near === null || chosen ? 1 : 0.45;
-    const colour = thing.followed ? colourOf(thing.tracklet_id) : colourOf(null);
+    return { thing, chosen, alpha: near === null || chosen ? 1 : 0.45, colour: colourOf(thing.followed ? thing.tracklet_id : null) };
+  });
+  for (const { thing, chosen, alpha, colour } of looks) {
+    pen.globalAlpha = alpha;
     drawBox(pen, placed(thing.box), colour, chosen ? 3.5 : thing.followed ? 2 : 1, thing.followed ? [] : [4, 4]);
-    if (chosen || (names && thing.followed)) drawName(pen, nameOf(thing, chosen), placed(thing.box), colour, { width, label });
+  }
+  // No box strikes a name out; the one that lies above all others has the first choice of a place.
+  const taken = [];
+  for (const { thing, chosen, alpha, colour } of looks.reverse()) {
+    pen.globalAlpha = alpha;
+    if (chosen || (names && thing.followed)) drawName(pen, nameOf(thing, chosen), placed(thing.box), colour, { width, height, label }, taken);
   }
   pen.globalAlpha = 1;
   if (box) drawBox(pen, placed(box), "#ffffff", 2, [7, 5]);

@@ -75,7 +75,7 @@ function useStart(media, video) {
   useEffect(() => {
     const latest_s = video.kind === "stream" ? (video.duration_s ?? 0) - BEHIND_S : 0;
     const start_s = Number(new URLSearchParams(location.search).get("t") ?? latest_s);
-    if (start_s > 0) media.seek(start_s);
+    if (start_s > 0 || video.kind === "stream") media.seek(Math.max(start_s, 0));
   }, [media]);
 }
 

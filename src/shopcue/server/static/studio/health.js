@@ -57,7 +57,8 @@ function Kept({ videoId }) {
 
 function Facts({ video }) {
   const { frames, dropped, behind_s, deaf_s, connections, faults, recording } = video.health;
-  const said = recording === "on" ? "on" : recording || (video.recorded ? "off" : "not wished for");
+  const awaited = recording === "on" && !isRecorded(video);
+  const said = awaited ? "waits for the stream" : recording || (video.recorded ? "off" : "not wished for");
   const facts = [
     ["Pictures looked at", count(frames, "picture")],
     ["Left out", dropped ? `${count(dropped, "picture")} (${percent(dropped / Math.max(frames + dropped, 1))})` : "none"],

@@ -110,18 +110,19 @@ function History({ focus, writable, onUndo }) {
 }
 
 function About({ focus, shop }) {
-  const { data } = useLoad((signal) => get(path("/api/shops/{}/products/{}", shop, focus.product_id), { signal }), [shop, focus.product_id]);
+  const { data, loading } = useLoad((signal) => get(path("/api/shops/{}/products/{}", shop, focus.product_id), { signal }), [shop, focus.product_id]);
   const link = webAddress(data?.link);
   const facts = [data?.price, data?.brand, data?.availability].filter(Boolean);
   return html`<div class="about"><${Picture} src=${focus.picture ?? pictureOf(shop, focus.product_id)} icon="tag" />
     <div class="stack tight"><h2 class="clamp" dir="auto" title=${focus.title}>${focus.title || focus.product_id}</h2>
-      <p class="small muted clamp" dir="auto">${facts.length ? facts.join(" · ") : focus.product_id}</p>
+      <p class="small muted clamp" dir="auto">${facts.length ? facts.join(" · ") : loading ? "\u00a0" : focus.product_id}</p>
+      ${loading && !data && html`<span class="small" aria-hidden="true">\u00a0</span>`}
       ${link && html`<a class="small" href=${link} target="_blank" rel="noopener noreferrer nofollow">View at ${host(link)} <span aria-hidden="true">↗</span></a>`}</div></div>`;
 }
 
-/** The panel; words: what was said and written in the video, or null; `acts` are {confirm, reject, restore, replace(product), pick, move(times), startHere, endHere, undo, seek}. */
-export function Inspector({ focus, video, shop, words, writable, acts }) {
-  if (!focus) return html`<section class="inspector" aria-label="Focus"><${Empty} icon="tag" title="Choose a focus" level=${3}><p>Press <kbd>j</kbd> for the next one, <kbd>n</kbd> for the most doubtful.</p><//></section>`;
+/** The panel; any: whether there is a focus to choose; words: what was said and written in the video, or null; `acts` are {confirm, reject, restore, replace(product), pick, move(times), startHere, endHere, undo, seek}. */
+export function Inspector({ focus, any, video, shop, words, writable, acts }) {
+  if (!focus) return html`<section class="inspector" aria-label="Focus"><${Empty} icon="tag" title=${any ? "Choose a focus" : "Nothing to look at yet"} level=${3}><p>${any ? html`Press <kbd>j</kbd> for the next one, <kbd>n</kbd> for the most doubtful.` : "What is found stands here with all that speaks for it."}</p><//></section>`;
   const rejected = focus.status === "rejected";
   const fixed = !writable || rejected;
   const moved = focus.found && (Math.abs(focus.found.start_s - focus.start_s) > 5e-4 || Math.abs((focus.found.end_s ?? focus.end_s) - focus.end_s) > 5e-4);

@@ -59,26 +59,27 @@ function Rows({ focuses, chosenId, onChoose }) {
   </div>`;
 }
 
-/** focuses: all of the video; queue: those that are shown; sorting: {order, filter} with onSort. */
-export function Queue({ focuses, queue, chosenId, sorting, onSort, onChoose, settled }) {
+/** focuses: all of the video; queue: those that are shown; sorting: {order, filter} with onSort; stream: "", or whether it is "on" or "off". */
+export function Queue({ focuses, queue, chosenId, sorting, onSort, onChoose, settled, stream }) {
   const counted = focuses.filter((focus) => focus.status !== "open");
   const done = counted.filter(reviewed).length;
   const all = focuses.filter((focus) => focus.status !== "rejected").length;
   return html`<section class="queue" aria-label="Review">
     <header>
-      <div class="row"><h2>Review</h2><span class="num small muted push">${done.toLocaleString("en")} of ${counted.length.toLocaleString("en")} reviewed</span></div>
+      <div class="row"><h2>Review</h2>${counted.length > 0 && html`<span class="num small muted push">${done.toLocaleString("en")} of ${counted.length.toLocaleString("en")} reviewed</span>`}</div>
       <${Progress} share=${counted.length ? done / counted.length : 0} label="Reviewed" tone="good" />
       <div class="row queue-sort">
         <${Segmented} label="Show" value=${sorting.filter} onChange=${(filter) => onSort({ ...sorting, filter })}
           options=${[["open", "To do"], ["all", "All"], ["rejected", focuses.length > all ? `Rejected ${focuses.length - all}` : "Rejected"]]} />
         <button type="button" class="chip" aria-pressed=${String(sorting.order === "doubt")} title="Change the order"
-          onClick=${() => onSort({ ...sorting, order: sorting.order === "doubt" ? "start" : "doubt" })}><${Icon} name="down" />${sorting.order === "doubt" ? "Doubtful first" : "By time"}</button>
+          onClick=${() => onSort({ ...sorting, order: sorting.order === "doubt" ? "start" : "doubt" })}><${Icon} name="sort" />${sorting.order === "doubt" ? "Doubtful first" : "By time"}</button>
       </div>
     </header>
     ${queue.length ? html`<${Rows} focuses=${queue} chosenId=${chosenId} onChoose=${onChoose} />`
       : settled && html`<${Empty} icon=${sorting.filter === "open" && counted.length ? "check" : "tag"} level=${3}
-          title=${sorting.filter === "rejected" ? "Nothing was rejected" : sorting.filter === "open" && counted.length ? "All reviewed" : "No product was found"}>
+          title=${sorting.filter === "rejected" ? "Nothing was rejected" : sorting.filter === "open" && counted.length ? "All reviewed" : stream ? "No product yet" : "No product was found"}>
           ${sorting.filter === "open" && counted.length > 0 && html`<p>Publish the video, or look at all focuses again.</p><div class="row"><button type="button" class="button small" onClick=${() => onSort({ ...sorting, filter: "all" })}>Show all</button></div>`}
-          ${!focuses.length && html`<p>Move the playhead to a product and press <kbd>a</kbd> to add it yourself.</p>`}<//>`}
+          ${!focuses.length && stream && html`<p>${stream === "on" ? "Products appear here as they come on screen." : "Start the stream: products appear here as they come on screen."}</p>`}
+          ${!focuses.length && !stream && html`<p>Move the playhead to a product and press <kbd>a</kbd> to add it yourself.</p>`}<//>`}
   </section>`;
 }

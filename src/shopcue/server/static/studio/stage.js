@@ -39,6 +39,15 @@ function StillFrame({ video, media }) {
   return html`<img class="still" alt="" hidden=${broken === settled} onError=${() => setBroken(settled)} src=${query(path("/api/videos/{}/frame", video.video_id), { t: settled, side: 720 })} />`;
 }
 
+/** Why there is no picture of a stream. */
+function unseen({ state, playback_url, health, wanted }) {
+  if (state === "reconnecting") return "Waiting for the stream to come back.";
+  if (state !== "live") return wanted ? "Waiting for the stream." : "The stream is not on.";
+  if (playback_url) return "Shopcue is watching, but the address for viewers cannot be played here.";
+  if (health?.recording === "on") return "Shopcue is watching. The first pictures come in a few seconds.";
+  return "Shopcue is watching. With an address for viewers the stream would be seen here.";
+}
+
 /** The last picture of a stream that has no playback; fetched anew while it is live. */
 function Poster({ video }) {
   const [at, setAt] = useState(0);
@@ -48,7 +57,7 @@ function Poster({ video }) {
     const timer = setInterval(() => setAt(Date.now()), POSTER_MS);
     return () => clearInterval(timer);
   }, [live]);
-  if (!video.poster) return html`<p class="stage-none"><${Icon} name="live" />${live && video.playback_url ? "Shopcue is watching, but the address for viewers cannot be played here." : live ? "Shopcue is watching. With an address for viewers the stream would be seen here." : "The stream is not on."}</p>`;
+  if (!video.poster) return html`<p class="stage-none"><${Icon} name="live" />${unseen(video)}</p>`;
   return html`<img class="still" alt="" src=${at ? `${video.poster}?at=${at}` : video.poster} />`;
 }
 

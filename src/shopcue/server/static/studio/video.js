@@ -233,8 +233,9 @@ export function VideoView({ shop, videoId, toasts, can, onKind }) {
   if (video.shop !== shop) return html`<main class="page" id="main"><${Empty} icon="video" title="This video belongs to another shop"><div class="row"><a class="button" href=${`/studio/${video.shop}/videos/${videoId}`}>Open it there</a></div><//></main>`;
 
   const list = html`<${Queue} focuses=${focuses} queue=${queue} chosenId=${chosenId} sorting=${sorting} onSort=${setSorting} settled=${review.loaded && video.state !== "matching" && video.state !== "new"}
+    stream=${video.kind !== "stream" ? "" : isOn(video) ? "on" : "off"}
     onChoose=${(id) => { choose(id); }} />`;
-  const inspector = html`<${Inspector} focus=${focus} video=${video} shop=${shop} words=${words} writable=${writable} acts=${{ ...acts, undo: acts.undoThis }} />`;
+  const inspector = html`<${Inspector} focus=${focus} any=${focuses.length > 0} video=${video} shop=${shop} words=${words} writable=${writable} acts=${{ ...acts, undo: acts.undoThis }} />`;
   const lanes = new Set(onLanes.map((one) => one.product_id)).size;
   return html`<main class="view" id="main" style=${{ "--lanes": Math.max(2, lanes) }}>
     <${VideoHead} video=${video} shop=${shop} can=${can} online=${online} reviewed=${focuses.some((one) => one.status !== "found" && one.status !== "open")} toasts=${toasts}
