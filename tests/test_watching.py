@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from engine.sinks import applied
 from shopcue.commands import match
 from shopcue.errors import CommentError, OutputError, SettingsError, ShopcueError
 from shopcue.exports import read_focuses
@@ -34,20 +34,6 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return feed, make_stream(folder, feed, duration_s=16.0, size=(320, 180), fps=8, seed=3).video
 
 
-def applied(events: list[dict[str, Any]]) -> list[tuple[str, float, float]]:
-    """What a program that reads the lines has in the end."""
-    found: dict[str, dict[str, Any]] = {}
-    for event in events:
-        if event["type"].startswith("focus."):
-            data = event["data"]
-            assert (event["type"] == "focus.open") == (data["focus_id"] not in found)
-            found[data["focus_id"]] = data
-            if data["status"] == "withdrawn":
-                del found[data["focus_id"]]
-    assert all(data["status"] == "found" for data in found.values())
-    return sorted((data["product_id"], data["start_s"], data["end_s"]) for data in found.values())
-
-
 def test_the_lines_add_up_to_what_match_finds(show: tuple[Path, Path], tmp_path: Path) -> None:
     feed, video = show
     command = [sys.executable, "-m", "shopcue", "live", str(video), "--catalog", str(feed), "--out", str(tmp_path)]
@@ -60,7 +46,7 @@ def test_the_lines_add_up_to_what_match_finds(show: tuple[Path, Path], tmp_path:
     assert (tmp_path / EVENTS).read_text(encoding="utf-8").splitlines() == done.stdout.splitlines()
     whole = match(video, feed, speech="none").focuses
     assert whole
-    found = applied(events)
+    found = sorted(applied(events))
     assert [product_id for product_id, *_ in found] == sorted(f.product_id for f in whole)
     for ours, theirs in zip(found, sorted((f.product_id, f.start_s, f.end_s) for f in whole), strict=True):
         assert ours[1:] == pytest.approx(theirs[1:], abs=0.51)  # a live stream ends with its last frame

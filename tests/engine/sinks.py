@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from shopcue.announcing import Announcement
 from shopcue.engine import State
@@ -72,6 +73,23 @@ class Kept:
             if each.kind == "withdraw":
                 del found[each.number]
         return sorted(found.values(), key=lambda focus: focus.start_s)
+
+
+def applied(events: Iterable[dict[str, Any]]) -> list[Span]:
+    """What a program has in the end that reads the events of `shopcue live`, by start.
+
+    No focus opens twice, and none stays open.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
+        if event["type"].startswith("focus."):
+            data = event["data"]
+            assert (event["type"] == "focus.open") == (data["focus_id"] not in found)
+            found[data["focus_id"]] = data
+            if data["status"] == "withdrawn":
+                del found[data["focus_id"]]
+    assert all(data["status"] == "found" for data in found.values())
+    return sorted(((d["product_id"], d["start_s"], d["end_s"]) for d in found.values()), key=lambda span: span[1])
 
 
 def spans(focuses: Sequence[Focus]) -> list[Span]:

@@ -22,7 +22,7 @@ import pytest
 
 from engine.films import Film, drawn
 from engine.on_air import KILLED_S, SECONDS, SHOWN_S, Show, check_again, slowness, write_film
-from engine.sinks import Fixed, Kept, Span, near, outside, spans
+from engine.sinks import Fixed, Kept, Span, applied, near, outside, spans
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
 from shopcue.engine import Counts, Engine
@@ -176,20 +176,6 @@ def kill_the_watcher(premiere: Premiere, folder: Path) -> Outcome:
         events=[json.loads(line) for line in lines],
         written=spans(read_focuses(out / "focuses.json").focuses),
     )
-
-
-def applied(events: list[dict[str, Any]]) -> list[Span]:
-    """What a program that reads the lines has in the end; no focus opens twice, and none stays open."""
-    found: dict[str, dict[str, Any]] = {}
-    for event in events:
-        if event["type"].startswith("focus."):
-            data = event["data"]
-            assert (event["type"] == "focus.open") == (data["focus_id"] not in found)
-            found[data["focus_id"]] = data
-            if data["status"] == "withdrawn":
-                del found[data["focus_id"]]
-    assert all(data["status"] == "found" for data in found.values())
-    return sorted(((d["product_id"], d["start_s"], d["end_s"]) for d in found.values()), key=lambda span: span[1])
 
 
 # ---- both ------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -13,14 +13,13 @@ import av
 import pytest
 
 from clips import Image, picture_number
-from shopcue.announcing import Announcement
+from engine.sinks import Fixed, Kept
 from shopcue.catalog.exact import build_gallery
 from shopcue.catalog.feeds import read_feed
-from shopcue.engine import Stream
-from shopcue.methods import Method, open_method
+from shopcue.engine import State, Stream
+from shopcue.methods import Method
 from shopcue.models.detector import Detector
-from shopcue.records import Comment, Detections, Frame, Gallery, Utterance
-from shopcue.settings import Models, Settings
+from shopcue.records import Detections, Frame, Gallery
 from shopcue.sources import recordings
 from shopcue.sources.live import NetworkStream
 from shopcue.sources.recorder import Recorder
@@ -32,35 +31,15 @@ SECONDS = 9
 
 
 @dataclass
-class Fixed:
-    """A shop that does not change."""
+class Told(Kept):
+    """A sink that tells, besides, each time that a connection breaks."""
 
-    gallery: Gallery
-
-    def refresh(self) -> bool:
-        return False
-
-
-@dataclass
-class Told:
-    """A sink that keeps the states of its stream."""
-
-    states: list[str] = field(default_factory=list)
     broken: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
 
-    def announce(self, news: Sequence[Announcement], now_s: float) -> None:
-        """Nothing is on screen here."""
-
-    def state(self, state: str, problem: str) -> None:
-        self.states.append(state)
+    def state(self, state: State, problem: str) -> None:
+        super().state(state, problem)
         if state == "reconnecting":
             self.broken.release()
-
-    def words(self) -> Iterable[Utterance | Comment]:
-        return ()
-
-    def heard(self, utterances: Sequence[Utterance]) -> None:
-        """Nobody listens here."""
 
 
 @dataclass
@@ -83,11 +62,6 @@ def web_site_fixture() -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def method() -> Method:
-    return open_method("two-stage", Settings(models=Models(threads=1)))
-
-
-@pytest.fixture(scope="module")
 def gallery(method: Method, tmp_path_factory: pytest.TempPathFactory) -> Gallery:
     return build_gallery(read_feed(make_shop(tmp_path_factory.mktemp("shop"), count=3, seed=1)), method.encoder)[0]
 
@@ -106,7 +80,7 @@ def watch_twice(
     assert told.broken.acquire(timeout=60)
     stream.stop()
     assert not stream.alive
-    assert told.states[-1] == "stopped"
+    assert told.states[-1][0] == "stopped"
     return stream, eyes.seen
 
 

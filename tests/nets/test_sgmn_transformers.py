@@ -23,46 +23,12 @@ from shopcue.nets.sgmn.network import (  # noqa: E402
     build_text_encoder,
 )
 from shopcue.nets.sgmn.transformer_encoders import ClipTextEncoder, load_clip, load_tokenizer  # noqa: E402
+from tiny_clips import DIM, SIDE, write_chinese_clip, write_clip  # noqa: E402
 
 MAKE = torch.Generator().manual_seed(7)
-SIDE, DIM = 32, 16
 PIXELS = torch.randint(0, 256, (3, SIDE, SIDE, 3), dtype=torch.uint8, generator=MAKE)
 NAMES = ["clip-vit-b-32", "chinese-clip"]
 TEXTS = {"clip-vit-b-32": ["ab abc", "cab", "b " * 40], "chinese-clip": ["苹果汁", "红裙子", "果" * 70]}
-
-SMALL = {"hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2}
-VISION = {**SMALL, "num_hidden_layers": 3, "image_size": SIDE, "patch_size": 8}
-
-
-def write_clip(folder: Path) -> None:
-    letters = [*"abc", *(f"{letter}</w>" for letter in "abc"), "ab", "ab</w>"]
-    vocabulary = {token: i for i, token in enumerate([*letters, "<|startoftext|>", "<|endoftext|>"])}
-    config = transformers.CLIPConfig(
-        text_config={
-            **SMALL,
-            "vocab_size": len(vocabulary),
-            "max_position_embeddings": 12,
-            "bos_token_id": vocabulary["<|startoftext|>"],
-            "eos_token_id": vocabulary["<|endoftext|>"],
-            "pad_token_id": vocabulary["<|endoftext|>"],
-        },
-        vision_config=VISION,
-        projection_dim=DIM,
-    )
-    transformers.CLIPModel(config).save_pretrained(folder)
-    transformers.CLIPTokenizer(vocab=vocabulary, merges=[("a", "b"), ("a", "b</w>")]).save_pretrained(folder)
-
-
-def write_chinese_clip(folder: Path) -> None:
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"苹果汁红裙子"]
-    config = transformers.ChineseCLIPConfig(
-        text_config={**SMALL, "vocab_size": len(tokens), "max_position_embeddings": 64, "pad_token_id": 0},
-        vision_config=VISION,
-        projection_dim=DIM,
-    )
-    transformers.ChineseCLIPModel(config).save_pretrained(folder)
-    vocabulary = {token: i for i, token in enumerate(tokens)}
-    transformers.BertTokenizer(vocab=vocabulary).save_pretrained(folder)
 
 
 @pytest.fixture(scope="module")

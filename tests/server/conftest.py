@@ -1,4 +1,7 @@
-"""A server without processes: the application in the test's own, on a database and a folder of the test's own."""
+"""A server without processes: the application in the test's own, on a database and a folder of the test's own.
+
+And, for those that kill it, a real one.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ pytest.importorskip("lancedb", reason="needs the extra `store`")
 
 from starlette.testclient import TestClient
 
+from server.process import Server
 from shopcue.database import Database
 from shopcue.database.shops import put_shop
 from shopcue.database.tokens import create_token
@@ -33,6 +37,15 @@ class Tokens:
     seller: str
     viewer: str
     stranger: str
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server as a process, with its workers, in which there is the shop `SHOP`."""
+    server = Server(tmp_path_factory.mktemp("server") / "data")
+    server.ask("PUT", f"/api/shops/{SHOP}", json={"title": "Corner shop"})
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -31,15 +31,6 @@ from shopcue.database import open_database
 from shopcue.database.jobs import get_job
 from shopcue.sources import synthetic
 
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server") / "data")
-    server.ask("PUT", f"/api/shops/{SHOP}", json={"title": "Corner shop"})
-    yield server
-    server.stop()
-
-
 # ---- an upload and an import ---------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -39,14 +38,6 @@ class Outcome:
     @property
     def found(self) -> list[Span]:
         return [(each["product_id"], each["start_s"], each["end_s"]) for each in self.focuses]
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    server = Server(tmp_path_factory.mktemp("server") / "data")
-    server.ask("PUT", f"/api/shops/{SHOP}", json={"title": "Corner shop"})
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
