@@ -148,6 +148,7 @@ def test_an_animation_gives_its_first_frame(kind: str) -> None:
 def test_large_pictures_are_shrunk(kind: str) -> None:
     picture = decode_picture(encoded(scene().resize((4800, 3200), PilImage.Resampling.NEAREST), kind), "x")
     assert picture.image.shape == (683, 1024, 3)
+    assert picture.scale == 1024 / 4800
     assert np.abs(picture.image[100, 100].astype(int) - RED).max() <= 3
 
 

@@ -179,6 +179,7 @@ class Finder:
         found = np.array(boxes, np.float32).reshape(-1, 4)
         if self._calls in self._shifted:
             found = found + np.array([60, 0, 60, 0], np.float32)
+        found *= np.float32(frames[0].image.shape[1] / 240)
         count = len(found)
         return [
             Detections(
@@ -215,6 +216,28 @@ def test_a_hit_must_lie_where_the_garment_is(street: Path) -> None:
     (report,) = deepfashion2(street, Colours(), Finder(shifted=(7,)), None, quiet)
     assert (report.queries, report.missing, report.gallery) == (4, 0, 6)
     assert report.recall[20] == 0.75, "the only picture of the fourth query's garment is found beside it"
+
+
+@pytest.mark.parametrize("detector", [None, Finder], ids=["annotated", "detected"])
+def test_boxes_of_large_pictures_are_those_of_the_file(street: Path, detector: type[Finder] | None) -> None:
+    """Pictures of more than 1024 pixels are shrunk as they are read, and their annotations are not."""
+
+    def judged() -> RetrievalReport:
+        finder = None if detector is None else detector(shifted=(7,))
+        (report,) = deepfashion2(street, Colours(), finder, None, quiet)
+        return report
+
+    small = judged()
+    for path in street.rglob("*.jpg"):
+        cv2.imwrite(str(path), cv2.resize(cv2.imread(str(path)), None, fx=8, fy=8))  # type: ignore[arg-type]
+    for path in street.rglob("*.json"):
+        document = json.loads(path.read_text())
+        for item in document.values():
+            if isinstance(item, dict):
+                item["bounding_box"] = [8 * side for side in item["bounding_box"]]
+        path.write_text(json.dumps(document))
+    large = judged()
+    assert large == small
 
 
 def test_a_split_without_pairs_is_refused(tmp_path: Path) -> None:

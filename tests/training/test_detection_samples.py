@@ -77,6 +77,19 @@ def test_a_street_sample_shows_its_garment_in_its_box(pictures: list[StreetPictu
     assert mirrored in ({True}, {False, True})
 
 
+def test_boxes_of_a_large_picture_are_in_pixels_of_its_file(pictures: list[StreetPicture], tmp_path: Path) -> None:
+    with Pillow.open(pictures[1].path) as small:
+        small.resize((2000, 1000), Pillow.Resampling.NEAREST).save(tmp_path / "large.png")
+    large = replace(
+        pictures[1],
+        path=tmp_path / "large.png",
+        garments=(garment(1, tuple(20 * side for side in BOX)),),  # type: ignore[arg-type]
+    )
+    for number in range(4):
+        boxes = [StreetSamples([each], SIDE_PX, seed=0)(number).truth.boxes for each in (pictures[1], large)]
+        torch.testing.assert_close(boxes[1], boxes[0], rtol=0, atol=0.1)
+
+
 def test_directions_and_light_change_from_round_to_round(pictures: list[StreetPicture]) -> None:
     samples = StreetSamples([pictures[1]], SIDE_PX, seed=0)
     drawn = [samples(number) for number in range(12)]

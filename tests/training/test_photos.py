@@ -54,6 +54,15 @@ def test_pixels_belong_to_their_instance_and_are_seen_through_the_box(photos: li
     assert reds[0] < 20, "the white half is outside the box"
 
 
+def test_a_box_of_a_large_photo_is_in_pixels_of_its_file(tmp_path: Path) -> None:
+    picture = np.full((1500, 3000, 3), 255, np.uint8)
+    picture[300:900, 1500:2700] = (0, 0, 250)
+    cv2.imwrite(str(tmp_path / "large.png"), picture)
+    seen = read_photo(tmp_path / "large.png", (1500.0, 300.0, 2700.0, 900.0))
+    assert seen.shape == pytest.approx((0.34 * 600, 0.34 * 1200, 3), abs=3)
+    assert np.abs(seen[3:-3, 3:-3].astype(int) - (250, 0, 0)).max() <= 25, "nothing but what is in the box"
+
+
 def test_workers_make_the_same_batches_from_any_step_on(photos: list[InstancePhoto]) -> None:
     batches = PhotoBatches(photos, 4, 2, SIDE_PX, 0, Process(0, 1, CPU))
     expected = [batches(step).pixels for step in range(2, 5)]

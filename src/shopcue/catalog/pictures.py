@@ -65,10 +65,14 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://|(?:file|data|blob|javascript):|[a-z]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture that was read: RGB uint8 (H, W, 3), sides up to 1024 pixels, and the sha256 of the bytes it came as."""
+    """A picture that was read: RGB uint8 (H, W, 3), sides up to 1024 pixels, and the sha256 of the bytes it came as.
+
+    scale: how long a side is, as a share of what it was in the file; what is annotated there is so much smaller here.
+    """
 
     image: Image
     sha256: str
+    scale: float = 1.0
 
 
 def load_picture(reference: str, folder: Path, fetch: Fetcher | None = None) -> Picture:
@@ -152,7 +156,8 @@ def decode_picture(data: bytes, name: str) -> Picture:
         with reader(BytesIO(data)) as pixels:
             width, height = pixels.size
             if width * height <= MAX_PIXELS:
-                return Picture(_prepare(pixels), sha256(data).hexdigest())
+                image = _prepare(pixels)
+                return Picture(image, sha256(data).hexdigest(), max(image.shape[:2]) / max(width, height))
     except Exception as error:  # decoders fed with strangers' bytes raise nearly anything
         raise MediaError(
             f"{name} is damaged: {shown(str(error)) or type(error).__name__}; expected a picture"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +39,7 @@ class Entry:
     """A query or a row of a gallery: a place in a picture, and which labels it asks for or answers to.
 
     entry_id: what names it in files of vectors. path: None where the picture, or the thing in it, was not found. box:
-    xyxy pixels, all of the picture where None.
+    xyxy, in pixels of the file, all of the picture where None.
     """
 
     entry_id: str
@@ -145,7 +145,9 @@ def _detected(
         labels = _labels(picture, classes)
         truth = np.array([garment.box for garment in picture.garments], np.float32).reshape(-1, 4)
         try:
-            (found,) = detector.detect([Frame(0.0, read_picture(picture.path).image)])
+            read = read_picture(picture.path)
+            (found,) = detector.detect([Frame(0.0, read.image)])
+            found = replace(found, boxes=found.boxes / np.float32(read.scale))  # as they are annotated
         except MediaError:
             found = None
         if picture.source == "user":
@@ -237,7 +239,7 @@ def _read(entry: Entry) -> Image | None:
     if entry.path is None:
         return None
     try:
-        image = read_picture(entry.path).image
+        read = read_picture(entry.path)
     except MediaError:
         return None
-    return image if entry.box is None else crop(image, entry.box)
+    return read.image if entry.box is None else crop(read.image, entry.box * np.float32(read.scale))

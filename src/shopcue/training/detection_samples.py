@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from shopcue.catalog.pictures import read_picture
+from shopcue.catalog.pictures import Picture, read_picture
 from shopcue.data.composed import Stock, compose_scene
 from shopcue.data.deepfashion2 import UNKNOWN, StreetPicture, instance_classes, read_deepfashion2, visible_boxes
 from shopcue.data.views import exposed
@@ -112,12 +112,12 @@ class StreetSamples:
         for after in range(_TRIES):
             picture = self._pick(number, after)
             try:
-                image = read_picture(picture.path).image
+                read = read_picture(picture.path)
             except MediaError as error:
                 reason = str(error)
                 continue
             rng = np.random.default_rng([self._seed, 1, number])
-            return self._sample(picture, image, mirrored=rng.random() < _MIRRORED_SHARE, rng=rng)
+            return self._sample(picture, read, mirrored=rng.random() < _MIRRORED_SHARE, rng=rng)
         raise MediaError(f"{_TRIES} pictures of DeepFashion2 in a row cannot be read, the last: {reason}")
 
     def _pick(self, number: int, after: int) -> StreetPicture:
@@ -127,9 +127,11 @@ class StreetSamples:
             self._round = round_number
         return self._pictures[self._order[(place + after) % len(self._pictures)]]
 
-    def _sample(self, picture: StreetPicture, image: Image, mirrored: bool, rng: np.random.Generator) -> Sample:
+    def _sample(self, picture: StreetPicture, read: Picture, mirrored: bool, rng: np.random.Generator) -> Sample:
+        image = read.image
         height, width = image.shape[:2]
-        boxes, whose = visible_boxes(picture, width, height)
+        boxes, whose = visible_boxes(picture, round(width / read.scale), round(height / read.scale))
+        boxes *= np.float32(read.scale)
         if mirrored:
             image = np.ascontiguousarray(image[:, ::-1])
             boxes[:, [0, 2]] = width - boxes[:, [2, 0]]

@@ -46,9 +46,12 @@ class PhotoBatch:
 
 
 def read_photo(path: Path, box: Box | None) -> Image:
-    """Return what a photo shows in its box, all of it without one: RGB uint8 (H, W, 3). Raises MediaError."""
-    image = read_picture(path).image
-    return image if box is None else crop(image, np.array(box, np.float32))
+    """Return what a photo shows in its box, all of it without one: RGB uint8 (H, W, 3). Raises MediaError.
+
+    box: xyxy, in pixels of the file; what is returned has fewer where that is a large one.
+    """
+    picture = read_picture(path)
+    return picture.image if box is None else crop(picture.image, np.array(box, np.float32) * picture.scale)
 
 
 def photo_view(image: Image, side_px: int, rng: np.random.Generator) -> Image:
