@@ -222,6 +222,29 @@ def test_parts_with_fewer_negatives_would_have_another_gradient(pairs: list[Clip
     assert not torch.allclose(run.model.get_parameter(name).grad / 2, whole[name], atol=1e-3)
 
 
+@pytest.mark.parametrize("part", [0, 4])
+def test_what_is_encoded_in_half_precision_is_compared_in_full(
+    pairs: list[ClipPair], part: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(SMALL, part=part)
+
+    def terms() -> dict[str, Tensor]:
+        torch.manual_seed(4)
+        run = make_run(config, ALONE)
+        found = backward(run, make_batches(pairs, pixels(config), config, ALONE)(0), config)
+        assert all(each.grad.isfinite().all() for each in run.model.parameters() if each.grad is not None)
+        return found
+
+    full = terms()
+    half = torch.autocast("cpu", dtype=torch.bfloat16)
+    monkeypatch.setattr("shopcue.training.sgmn.autocast", lambda process, mixed: half)
+    for name, value in terms().items():
+        assert value.dtype == torch.float32, name
+        found, exact = float(value.detach()), float(full[name].detach())
+        assert found == pytest.approx(exact, rel=0.02, abs=0.005), name
+        assert found != exact, "it was encoded in half precision"
+
+
 def work(rank: int, port: int, folder: Path, clips: Path) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_RANK": str(rank)}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}

@@ -178,20 +178,22 @@ def take_step(run: Run, batch: ClipBatch, config: SgmnTraining) -> StepFigures:
 def backward(run: Run, batch: ClipBatch, config: SgmnTraining) -> dict[str, Tensor]:
     """Give every weight this process's gradient of the loss over all processes' pairs, and return the loss's terms.
 
-    The mean of that over processes is the gradient that one process with the whole batch has.
+    The mean of that over processes is the gradient that one process with the whole batch has. If `mixed`, pictures are
+    encoded in half precision, but not compared: similarities of 0.900 and 0.902 are one bfloat16, and which negative is
+    the hardest would be lost.
     """
     process, model = run.process, run.model
     parts = list(parts_of(batch, config.part, process.device))
     if len(parts) == 1:
         with autocast(process, config.mixed):
-            terms = model.terms(model.encode(parts[0]).gathered(gather(process)))
+            encoded = model.encode(parts[0])
+        terms = model.terms(encoded.gathered(gather(process)))
         run.scaler.scale(terms["total"]).backward()
         return terms
     with torch.no_grad(), autocast(process, config.mixed):
         vectors = joined([model.encode(part) for part in parts])
     vectors = require_gradients(vectors)
-    with autocast(process, config.mixed):
-        terms = model.terms(vectors.gathered(gather(process)))
+    terms = model.terms(vectors.gathered(gather(process)))
     run.scaler.scale(terms["total"]).backward()
     start = 0
     for part in parts:
