@@ -14,6 +14,7 @@ import { Media } from "./media.js";
 import { Palette } from "./palette.js";
 import { Queue, queueOf } from "./queue.js";
 import { doubtfulFirst, Review } from "./review.js";
+import { addressOf } from "./router.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 import { useLiveClock } from "./live-clock.js";
@@ -228,6 +229,7 @@ export function VideoView({ shop, videoId, toasts, can, onKind }) {
   };
   const run = async (verb) => { try { setData({ ...video, ...(await post(path(`/api/videos/{}/${verb}`, videoId))) }); } catch (failure) { toasts.fail(failure); } };
 
+  if ([404, 422].includes(error?.status) && !video) return html`<main class="page" id="main"><${Empty} icon="video" level=${1} title="There is no such video"><p>It was deleted, or your token is not for its shop.</p><div class="row"><a class="button" href=${addressOf({ shop })}>All videos</a></div><//></main>`;
   if (error && !video) return html`<main class="page" id="main"><${Failure} error=${error} retry=${reload} /></main>`;
   if (!video) return html`<main class="page" id="main" aria-busy="true"><${Skeleton} lines=${1} height="2rem" /><${Skeleton} height="55vh" /></main>`;
   if (video.shop !== shop) return html`<main class="page" id="main"><${Empty} icon="video" title="This video belongs to another shop"><div class="row"><a class="button" href=${`/studio/${video.shop}/videos/${videoId}`}>Open it there</a></div><//></main>`;
