@@ -1,11 +1,12 @@
 """Learn the weights of the score on composed lives, and say how good they are on lives that were not used.
 
-    python -m runs.calibration DATA LIVES... [--encoder FILE] [--detector FILE] [--out FILE] [--ship]
+    python -m runs.calibration DATA LIVES... [--encoder FILE] [--detector FILE] [--clips FOLDER] [--out FILE] [--ship]
 
 DATA is the folder of the training data (grocery/, clothing/, video/), LIVES are folders with live.mp4, catalog.csv,
-speech.vtt, comments.jsonl and truth.json. The products that LIVES show must be unknown to the encoder, or the weights
-trust it too much: give the encoder of the product split, and --ship to store the weights for the shipped one. Both
-methods are calibrated on the same lives; `auto` is the one whose mean f1_50 is the higher at the default settings.
+speech.vtt, comments.jsonl and truth.json. The products that LIVES show must be unknown to the encoders, or the weights
+trust them too much: give the encoder of the product split, and --ship to store the weights for the shipped one (the
+clip encoder that is shipped was trained without these products). Both methods are calibrated on the same lives; `auto`
+is the one whose mean f1_50 is the higher at the default settings.
 
 Protocol: 2 frames a second; every live is scored with weights learnt on the others (leave one out); f1_50 over all
 lives together. The lives are semi-synthetic: real photos and backgrounds, a simulated camera hand, a synthetic voice.
@@ -29,18 +30,20 @@ from shopcue.data.clothing import read_garments
 from shopcue.data.grocery import read_classes, read_photos
 from shopcue.evaluation import Truth, read_truth
 from shopcue.focusing import Focuser
+from shopcue.geometry import squares
 from shopcue.looking import Seen
 from shopcue.matching import FEATURES, Calibration, fit_logit
 from shopcue.mentions import Mentions
-from shopcue.methods import Method
+from shopcue.methods import Method, make_clip_encoder, uncalibrated
 from shopcue.metrics.focuses import Video, score_focuses
-from shopcue.models.calibration import TrainedMethod, write_calibration
+from shopcue.models.calibration import TrainedCalibration, TrainedMethod, write_calibration
+from shopcue.models.clip import OnnxClipEncoder
 from shopcue.models.detector import HouseDetector, WindowDetector
 from shopcue.models.hub import INDEX
 from shopcue.models.image import HouseEncoder, ImageEncoder
 from shopcue.models.text import LexicalMatcher
 from shopcue.records import Catalog, Floats, Focus, Frame, Image, Indices, Match
-from shopcue.settings import Focusing, Settings
+from shopcue.settings import Focusing, Models, Settings
 from shopcue.sources.comments import read_comments
 from shopcue.sources.files import read_frames
 from shopcue.sources.subtitles import read_subtitles
@@ -74,34 +77,32 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="write the scores as JSON, from which runs/figures.py makes a table")
     parser.add_argument("--ship", action="store_true", help="write the weights for the shipped encoder")
     parser.add_argument("--detector", type=Path, help="another detector than the shipped one")
+    parser.add_argument("--clips", type=Path, help="another clip encoder than the shipped one")
     arguments = parser.parse_args()
-    encoder, detector = HouseEncoder(arguments.encoder), HouseDetector(arguments.detector)
-    cohort = embed_cohort(arguments.data, encoder)
+    settings = Settings(models=Models(clips=str(arguments.clips or "house")))
+    encoder, clips = HouseEncoder(arguments.encoder), make_clip_encoder(settings.models)
+    cohorts = embed_cohorts(arguments.data, encoder, clips)
     rows: list[dict[str, object]] = []
     weights: dict[str, Calibration] = {}
     for name in FEATURES:
-        method = uncalibrated(name, encoder, detector, cohort)
+        method = replace(uncalibrated(name, settings, cohorts), encoder=encoder)
+        if name == "one-stage":
+            method = replace(method, detector=WindowDetector(encoder, squares))
+        if arguments.detector and name == "two-stage":
+            method = replace(method, detector=HouseDetector(arguments.detector))
         lives = [read_live(folder, method) for folder in arguments.lives]
         rows += report(name, lives)
         weights[name] = fit(lives)
     if arguments.out:
         arguments.out.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     if arguments.ship:
-        shipped = HouseEncoder()
-        cohort = embed_cohort(arguments.data, shipped)
+        cohorts = embed_cohorts(arguments.data, HouseEncoder(), clips)
         methods = {}
         for name, learnt in weights.items():
-            networks = uncalibrated(name, shipped, HouseDetector(), cohort).fingerprints
-            methods[name] = TrainedMethod(networks, learnt, cohort, f1_of(name, rows))
+            networks = uncalibrated(name, settings, cohorts).fingerprints
+            methods[name] = TrainedMethod(networks, learnt, f1_of(name, rows))
             print(name, dict(zip(FEATURES[name], learnt.visual.round(3).tolist(), strict=True)), learnt.text)
-        write_calibration(methods, INDEX.parent)
-
-
-def uncalibrated(name: str, encoder: ImageEncoder, detector: HouseDetector, cohort: Floats) -> Method:
-    """Return a method that has learnt nothing yet."""
-    nothing = Calibration(np.zeros(len(FEATURES[name]), np.float32), 0.0, 0.0)
-    eyes = WindowDetector(encoder) if name == "one-stage" else detector
-    return Method(name, eyes, encoder, TrainedMethod({}, nothing, cohort, 0.0), Settings())
+        write_calibration(TrainedCalibration(methods, cohorts), INDEX.parent)
 
 
 def f1_of(method: str, rows: Sequence[Mapping[str, Any]]) -> float:
@@ -127,6 +128,12 @@ def cohort_pictures(data: Path, rng: np.random.Generator) -> Iterator[Image]:
         frames = [frame.image for frame in read_frames(clip, 1.0, SIDE_PX)]
         for index in np.linspace(0, len(frames) - 1, min(COHORT["frames a clip"], len(frames))):
             yield frames[int(index)]
+
+
+def embed_cohorts(data: Path, encoder: ImageEncoder, clips: OnnxClipEncoder) -> dict[str, Floats]:
+    """Return what the encoders make of the cohort: pictures, and clips of one frame."""
+    frames = embed_cohort(data, clips)
+    return {"image": embed_cohort(data, encoder), "clips": clips.join(list(frames[:, None]))}
 
 
 def embed_cohort(data: Path, encoder: ImageEncoder) -> Floats:

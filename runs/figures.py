@@ -51,6 +51,8 @@ def details() -> Iterator[str]:
     yield from verification()
     yield from garments()
     yield from scenes()
+    yield from sgmn()
+    yield from clips()
     yield from instances()
     yield from catalogue()
     picking = RESULTS / "picking.md"
@@ -167,6 +169,41 @@ def scenes() -> Iterator[str]:
         rows = branch["rows true, columns read (good, middling, bad)"]
         for level, row in zip(("good", "middling", "bad"), rows, strict=True):
             yield f"| {level} | {' | '.join(map(str, row))} |"
+    yield ""
+
+
+def sgmn() -> Iterator[str]:
+    found = read("sgmn")
+    if found is None:
+        return
+    yield from ("## SGMN on composed clips (the paper's tables 5, 6 and 7)", "")
+    yield f"{found['protocol']} As it came out."
+    yield ""
+    named = "R@1 of products spoken of"
+    columns = ("R@1", "R@5", "R@10", "R@mean", f"{named}, visual", f"{named}, with text")
+    keys = (*columns[:4], "R@1 spoken of, visual", "R@1 spoken of, visual and text")
+    for title, prefix in (("Table 7", "table 7, "), ("Table 6", "table 6, "), ("Table 5", "table 5, ")):
+        yield f"| {title} | {' | '.join(columns)} |"
+        yield "|---|" + "---|" * len(columns)
+        for row in found["rows"]:
+            if row["seeds"] and row["row"].startswith((prefix, "baseline" if prefix == "table 7, " else prefix)):
+                cells = (f"{row[key][0]:.1f} ± {row[key][1]:.1f}" if key in row else "" for key in keys)
+                yield f"| {row['row'].removeprefix(prefix)} | {' | '.join(cells)} |"
+        yield ""
+
+
+def clips() -> Iterator[str]:
+    found = read("clips")
+    if found is None:
+        return
+    yield from ("## Time of a clip, one-stage beside two-stage", "")
+    yield f"{found['clips']} clips of {found['frames']} frames, {found['products']} products, one thread, in one run "
+    yield "(`benchmarks/clips.py`). The paper says that one stage is over 30 times faster, on a GPU."
+    yield ""
+    yield "| | one-stage, ms a clip | two-stage, ms a clip | ratio |"
+    yield "|---|---|---|---|"
+    for row in found["rows"]:
+        yield f"| {row['kind']} | {row['one-stage_ms']:.0f} | {row['two-stage_ms']:.0f} | {row['ratio']:.1f} |"
     yield ""
 
 

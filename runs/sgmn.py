@@ -10,14 +10,15 @@ against the model. WORK keeps what the frozen backbone makes of all pictures, wh
 The ablations freeze EfficientNet-Lite0 as published for ImageNet as a whole; all after it is trained: projection,
 attention over places, motion, filter layer, graphs, fusion. They are written after every run, so that the script can be
 stopped and started again. --ship trains the backbone's last blocks too, longer, and leaves in OUT checkpoint, curves,
-and the folder `encoder`, exported; it goes on where OUT was left. It starts from ImageNet, or from the `last` net of
-the house encoder (see runs/joined.py), which --start gives as its two files.
+and the exported folders `exact` and, in eight bits, `encoder`; it goes on where OUT was left. It starts from ImageNet,
+or from the `last` net of the house encoder (see runs/joined.py), which --start gives as its two files.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -32,8 +33,9 @@ from runs.joined import LAST_SHARE, load_last
 from shopcue.data.clip_pairs import ClipBench, ClipPair
 from shopcue.data.composed_clips import read_composed_bench, read_composed_head, read_composed_pairs
 from shopcue.errors import MediaError
+from shopcue.models.clip import MANIFEST, read_manifest
 from shopcue.models.hub import file_sha256
-from shopcue.nets.export import drop_traces
+from shopcue.nets.export import drop_traces, largest_gap, quantize, run
 from shopcue.nets.sgmn.export import export_sgmn
 from shopcue.nets.sgmn.network import Sgmn, SgmnConfig
 from shopcue.records import Floats, Image
@@ -60,6 +62,8 @@ TRAINING = SgmnTraining(
     together=0.75,
     workers=0,
 )
+
+EIGHT_BIT_PAIRS = 64  # whose pictures say how large the numbers inside the net become
 
 SHIPPED = replace(TRAINING, net=replace(NET, frozen=16), steps=600, save_every=100)
 
@@ -210,8 +214,28 @@ def ship(material: Material, config: SgmnTraining, out: Path) -> None:
         validate=validate,
     )
     made = {"data": material.data[:16], "commit": code_commit(), "steps": str(config.steps)}
-    export_sgmn(net, out / "encoder", config.fit, made)
+    export_sgmn(net, out / "exact", config.fit, made)
+    pixels = Pixels(net.alignment.picture.side_px, config.net.frames, config.fit)
+    in_eight_bits(out / "exact", out / "encoder", material.pairs, pixels)
     print(json.dumps(figures(material.bench, encode_bench(net, material.bench, material.maps), config.net)))
+
+
+def in_eight_bits(exact: Path, out: Path, pairs: Sequence[ClipPair], pixels: Pixels) -> None:
+    """Write the twin of an exported folder whose convolutions are in eight bits: a third as large, and faster."""
+    rng = np.random.default_rng(0)
+    seen: list[Image] = []
+    for row in rng.choice(len(pairs), EIGHT_BIT_PAIRS, replace=False).tolist():
+        frames, there = pixels.clip(pairs[row].clip)
+        picture = pixels.picture(pairs[row].image)
+        seen += [*frames[there][:3], *([] if picture is None else [picture])]
+    batches = [np.stack(seen[first : first + 16]) for first in range(0, len(seen), 16)]
+    shutil.copytree(exact, out)
+    quantize(exact / "frames.onnx", out / "frames.onnx", batches, exact=("projection", "look"))
+    manifest = read_manifest(exact)
+    files = {**manifest.files, "frames.onnx": file_sha256(out / "frames.onnx")}
+    (out / MANIFEST).write_text(replace(manifest, files=files).to_json(), encoding="utf-8")
+    before, after = (run(folder / "frames.onnx", batches[0]) for folder in (exact, out))
+    print(f"in eight bits: a cosine of {1 - largest_gap(before, after):.4f} at least to what it was")
 
 
 def blended(nets: Sequence[Path], work: Path) -> Path:

@@ -134,6 +134,14 @@ def test_search_and_match_in_a_store_are_those_in_the_feed(
     code, _, _ = run("match", video, "--catalog", store, "--shop", "mine", "--out", out, "--speech", "none")
     assert code == 0
     assert (out / "focuses.json").exists()
+    # The clip encoder's vectors are not in the store: they are made of the pictures that it keeps.
+    clip = ("search", video, "--speech", "none", "--json", "--catalog")
+    code, by_store, _ = run(*clip, store, "--shop", "mine")
+    assert code == 0
+    one, other = (
+        {r["product_id"]: r["score"] for r in json.loads(out)["results"]} for out in (run(*clip, feed)[1], by_store)
+    )
+    assert one == pytest.approx(other, abs=0.05)
 
 
 def test_reindex_after_another_encoder(run: Run, store: str, feed: Path) -> None:

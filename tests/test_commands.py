@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
+import shutil
 from pathlib import Path
 
+import av
 import pytest
 
 import shopcue
 from shopcue import commands
-from shopcue.errors import OutputError, ScoreError, SettingsError, WeightsError
+from shopcue.catalog.feeds import read_feed
+from shopcue.errors import MediaError, OutputError, ScoreError, SettingsError, WeightsError
 from shopcue.evaluation import read_truth
+from shopcue.methods import why_auto
 from shopcue.settings import Matching, Models, Settings
 
 FILES = {"focuses.json", "focuses.vtt", "chapters.txt", "focuses.csv", "report.html"}
@@ -35,7 +41,11 @@ def test_match_writes_every_file_and_returns_what_it_wrote(drawn: commands.Drawn
     ]
     assert set(written["models"]) == {"detector", "image", "text"}
     assert focuses, "a drawn show of 16 s shows a product"
-    assert said == ["method: two-stage (the better one in the calibration)"]
+    assert said == [why_auto()]
+    assert re.fullmatch(
+        r"method: two-stage \(f1_50 [01]\.\d\d on lives of products that no net had seen, one-stage [01]\.\d\d\)",
+        said[0],
+    )
 
 
 def test_nothing_is_written_without_out_or_when_it_cannot_be(drawn: commands.Drawn, tmp_path: Path) -> None:
@@ -48,8 +58,6 @@ def test_nothing_is_written_without_out_or_when_it_cannot_be(drawn: commands.Dra
 
 
 def test_speech_without_sound_and_progress(drawn: commands.Drawn, tmp_path: Path) -> None:
-    import av
-
     silent = tmp_path / "silent.mp4"
     with av.open(str(drawn.video)) as source, av.open(str(silent), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
@@ -95,11 +103,63 @@ def test_settings_reach_the_parts(drawn: commands.Drawn, tmp_path: Path) -> None
         )
 
 
+def test_a_clip_is_searched_for_as_a_whole(drawn: commands.Drawn, tmp_path: Path) -> None:
+    truth = read_truth(drawn.truth).focuses[0]
+    clip = tmp_path / "clip.mp4"
+    cut(drawn.video, clip, truth.start_s + 0.5, truth.end_s - 0.5)
+    photo = next((drawn.feed.parent / "images").iterdir())
+    answers = list(commands.search([clip, photo], drawn.feed, k=3, speech="none"))
+    assert [answer.query for answer in answers] == [str(clip), str(photo)]
+    assert answers[0].results[0][0] == truth.product_id
+    assert all(len(answer.results) == 3 for answer in answers)
+    assert all(first[1] >= second[1] for answer in answers for first, second in itertools.pairwise(answer.results))
+
+
+def test_what_is_said_in_a_clip_counts(drawn: commands.Drawn, tmp_path: Path) -> None:
+    truth = read_truth(drawn.truth).focuses[0]
+    clip = tmp_path / "clip.mp4"
+    cut(drawn.video, clip, truth.start_s + 0.5, truth.end_s - 0.5)
+    other = next(each for each in read_feed(drawn.feed).products if each.product_id != truth.product_id)
+    said = tmp_path / "said.vtt"
+    said.write_text(f"WEBVTT\n\n00:00.000 --> 00:04.000\nnow the {other.title}\n")
+
+    def chance(speech: str) -> float:
+        (answer,) = commands.search([clip], drawn.feed, k=100, speech=speech)
+        return dict(answer.results)[other.product_id]
+
+    assert chance(str(said)) > chance("none")
+
+
+def test_a_clip_that_cannot_be_searched_for(drawn: commands.Drawn, tmp_path: Path) -> None:
+    other = Path(shutil.copy(drawn.video, tmp_path / "other.mp4"))
+    subtitles = tmp_path / "said.vtt"
+    subtitles.write_text("WEBVTT\n\n00:00.000 --> 00:04.000\nhello\n")
+    with pytest.raises(SettingsError, match="the speech of one clip came with 2 clips"):
+        next(commands.search([drawn.video, other], drawn.feed, speech=str(subtitles)))
+    with pytest.raises(MediaError, match=r"absent\.mp4"):
+        next(commands.search([tmp_path / "absent.mp4"], drawn.feed))
+
+
+def cut(video: Path, out: Path, start_s: float, end_s: float) -> None:
+    """Write the part of a video as one of its own."""
+    with av.open(str(video)) as source, av.open(str(out), "w") as target:
+        stream = target.add_stream("mpeg4", rate=8)
+        stream.width, stream.height, stream.pix_fmt = (
+            source.streams.video[0].width,
+            source.streams.video[0].height,
+            "yuv420p",
+        )
+        for frame in source.decode(video=0):
+            if start_s <= frame.time < end_s:
+                target.mux(stream.encode(av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24")))
+        target.mux(stream.encode(None))
+
+
 def test_models_are_listed_with_their_fingerprints() -> None:
-    detector, image, speech = commands.list_models()
-    assert (detector.name, image.name) == ("detector", "image")
-    assert Path(detector.source).exists()
-    assert Path(image.source).exists()
+    *vision, speech = commands.list_models()
+    assert [model.name for model in vision] == ["detector", "image", "clips"]
+    assert all(Path(model.source).exists() for model in vision)
+    assert len({model.fingerprint for model in vision}) == 3
     assert speech.name == "speech"
 
 

@@ -94,7 +94,7 @@ def expected_scores(said: str, weight: float) -> dict[str, tuple[float, float]]:
 
 
 def test_the_heat_is_highest_where_the_winner_is(video: Path, feed: Path, model: Path, tmp_path: Path) -> None:
-    done = explanations.explain(video, feed, model, tmp_path / "out", at=[4, 12.5], text=TITLES["red"], threads=1)
+    done = explanations.explain(video, feed, tmp_path / "out", model=model, at=[4, 12.5], text=TITLES["red"], threads=1)
     scores = expected_scores(TITLES["red"], 3.0)
     by_pictures = max(scores, key=lambda name: scores[name][0])
     by_both = max(scores, key=lambda name: sum(scores[name]))
@@ -121,7 +121,9 @@ def test_the_heat_is_highest_where_the_winner_is(video: Path, feed: Path, model:
 
 def test_the_attention_is_the_encoders_own(video: Path, feed: Path, model: Path, tmp_path: Path) -> None:
     one, other = (
-        explanations.explain(video, feed, model, tmp_path / name, at=[4], text=text, threads=1).moments[0].attention
+        explanations.explain(video, feed, tmp_path / name, model=model, at=[4], text=text, threads=1)
+        .moments[0]
+        .attention
         for name, text in (("one", ""), ("other", TITLES["red"]))
     )
     assert one is not None
@@ -141,11 +143,17 @@ def test_what_is_said_in_the_clip_counts_and_nothing_else(video: Path, feed: Pat
         f"WEBVTT\n\n00:00:01.000 --> 00:00:03.000\n{TITLES['red']}\n\n00:00:15.000 --> 00:00:16.000\nhello\n"
     )
     done = explanations.explain(
-        video, feed, model, tmp_path / "out", at=[2, 9, 15], speech=speech, span_s=4.0, threads=1
+        video, feed, tmp_path / "out", model=model, at=[2, 9, 15], speech=speech, span_s=4.0, threads=1
     )
     assert [moment.said for moment in done.moments] == [TITLES["red"], "", "hello"]
     assert [moment.with_text.product.product_id for moment in done.moments][:2] == ["red", "blue"]
     assert np.array_equal(done.moments[1].with_text.heat.values, done.moments[1].without_text.heat.values)
+
+
+def test_the_house_clip_encoder_explains_where_no_other_is_named(video: Path, feed: Path, tmp_path: Path) -> None:
+    moment = explanations.explain(video, feed, tmp_path / "out", at=[4], threads=1).moments[0]
+    assert moment.attention is not None
+    assert moment.attention.values.std() > 0
 
 
 def test_a_clip_of_pictures_is_explained_by_its_middle_one(feed: Path, model: Path, tmp_path: Path) -> None:
@@ -154,7 +162,7 @@ def test_a_clip_of_pictures_is_explained_by_its_middle_one(feed: Path, model: Pa
         shade = planted() if number == 2 else np.full((HIGH, WIDE, 3), COLOURS["blue"], np.uint8)
         paths.append(tmp_path / f"{number}.png")
         Pictures.fromarray(shade).save(paths[-1])
-    done = explanations.explain(paths, feed, model, tmp_path / "out", text=TITLES["red"], threads=1)
+    done = explanations.explain(paths, feed, tmp_path / "out", model=model, text=TITLES["red"], threads=1)
     assert np.array_equal(done.moments[0].image, planted())
     assert done.moments[0].time_s is None
     assert {path.name for path in done.pictures} == {
@@ -234,7 +242,7 @@ def test_the_line_runs_around_the_upper_half() -> None:
 
 def test_every_picture_is_on_the_disk_and_nothing_else(video: Path, feed: Path, model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = explanations.explain(video, feed, model, out, at=[4], text="x", threads=1)
+    done = explanations.explain(video, feed, out, model=model, at=[4], text="x", threads=1)
     assert {path.name for path in out.iterdir()} == {path.name for path in done.pictures} | {"explain.html"}
     for path in done.pictures:
         with Pictures.open(path) as picture:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shopcue.geometry import area, crop, iou, windows
+from shopcue.geometry import area, crop, iou, squares, windows
 
 sides = st.integers(1, 4000)
 
@@ -39,6 +39,14 @@ def test_windows_lie_in_the_frame_and_the_first_is_all_of_it(width: int, height:
     assert (found[:, 2] <= width + 1e-3).all()
     assert (found[:, 3] <= height + 1e-3).all()
     assert (area(found) > 0).all()
+
+
+@pytest.mark.parametrize(("width", "height"), [(640, 360), (360, 640), (200, 200)])
+def test_squares_lie_in_the_very_middle(width: int, height: int) -> None:
+    short = min(width, height)
+    for box, share in zip(squares(width, height), (0.85, 0.6), strict=True):
+        np.testing.assert_allclose((box[:2] + box[2:]) / 2, [width / 2, height / 2], rtol=1e-6)
+        np.testing.assert_allclose(box[2:] - box[:2], share * short, rtol=1e-5)
 
 
 def test_windows_follow_the_longer_side() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from shopcue.geometry import crop, widened
-from shopcue.looking import Seen, TrackletLooker
+from shopcue.looking import ClipLooker, Comparison, Resemblance, Seen, TrackletLooker
 from shopcue.matching import look_features, thing_features
+from shopcue.models.detector import WindowDetector
 from shopcue.records import Catalog, Detections, Floats, Frame, Gallery, Image, Product
 
 WIDTH, HEIGHT = 320, 180
@@ -149,3 +151,103 @@ def test_a_frame_without_things_is_still_looked_at(gallery: Gallery) -> None:
     found = run(gallery, empty)
     assert len(found) == 8
     assert all(int(np.argmax(seen.features[:, 1])) == 0 for seen in found)
+
+
+# ---- clips -------------------------------------------------------------------------------------------------------
+
+
+class Mean(ColourEncoder):
+    """Sees the colours of frames the other way round, and joins frames by their mean, as a unit vector."""
+
+    def encode(self, images: Sequence[Image]) -> Floats:
+        return np.ascontiguousarray(super().encode(images)[:, ::-1])
+
+    def join(self, clips: Sequence[Floats]) -> Floats:
+        rows = np.stack([clip.mean(axis=0) for clip in clips])
+        return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def shown(count: int, seed: int = 0, step_s: float = 0.5) -> list[Frame]:
+    """Frames of one colour each, drawn anew."""
+    rng = np.random.default_rng(seed)
+    colours = rng.integers(0, 255, (count, 3), np.uint8)
+    return [Frame(k * step_s, np.full((HEIGHT, WIDTH, 3), colour, np.uint8)) for k, colour in enumerate(colours)]
+
+
+COHORT = [np.full((4, 4, 3), value, np.uint8) for value in (10, 200)]
+
+
+def clip_looker(gallery: Gallery, reach_s: float) -> ClipLooker:
+    encoder, clips = ColourEncoder(), Mean()
+    seen = Gallery(gallery.catalog, np.ascontiguousarray(gallery.vectors[:, ::-1]), gallery.owner, "clips")
+    frames = Comparison(gallery, encoder, encoder.encode(COHORT), verify=2)
+    return ClipLooker(frames, Resemblance(seen, clips.encode(COHORT)), clips, reach_s=reach_s)
+
+
+def watch(eye: ClipLooker, frames: list[Frame]) -> list[Seen]:
+    detector = WindowDetector(ColourEncoder())
+    return [seen for frame in frames for seen in eye.update(frame, detector.detect([frame])[0])] + eye.finish()
+
+
+@pytest.mark.parametrize("reach_s", [0.0, 0.5, 1.3, 60.0])
+def test_a_moment_is_what_the_frames_around_it_show_as_a_plain_loop_says(gallery: Gallery, reach_s: float) -> None:
+    frames = shown(14)
+    found = watch(clip_looker(gallery, reach_s), frames)
+    assert [seen.time_s for seen in found] == [frame.time_s for frame in frames]
+    encoder = ColourEncoder()
+    vectors = [WindowDetector(encoder).detect([frame])[0].vectors for frame in frames]
+    cohort = encoder.encode(COHORT) @ gallery.vectors.T
+
+    def alike(windows: Floats) -> Floats:
+        best_two = np.sort(windows @ gallery.vectors.T, axis=0)[-2:].mean(axis=0)
+        return np.asarray((best_two - cohort.mean(axis=0)) / np.maximum(cohort.std(axis=0), 0.02))
+
+    for seen, frame, own in zip(found, frames, vectors, strict=True):
+        close = [abs(other.time_s - frame.time_s) <= reach_s for other in frames]
+        near = [rows for rows, is_close in zip(vectors, close, strict=True) if is_close]
+        clips = []
+        for window in range(5):  # turning colours round in frames and shop alike changes no similarity
+            mean = sum(rows[window] for rows in near) / len(near)
+            clips.append(mean / np.linalg.norm(mean))
+        similarity = np.asarray(0.7 * alike(own) + 0.3 * alike(np.stack(clips)), np.float32)
+        zeros = np.zeros(3, np.float32)
+        np.testing.assert_allclose(seen.features, look_features(similarity, zeros, zeros), atol=1e-3)
+
+
+def test_the_outlook_of_a_clip_counts_the_frames_so_far_and_leaves_no_trace(gallery: Gallery) -> None:
+    frames = shown(9, seed=1)
+    plain = watch(clip_looker(gallery, 1.0), frames)
+    eye, told, detector = clip_looker(gallery, 1.0), [], WindowDetector(ColourEncoder())
+    for count, frame in enumerate(frames, 1):
+        told += eye.update(frame, detector.detect([frame])[0])
+        ahead = eye.outlook()
+        assert [seen.time_s for seen in [*told, *ahead]] == [other.time_s for other in frames[:count]]
+        ended = watch(clip_looker(gallery, 1.0), frames[:count])
+        for early, late in zip(ahead, ended[len(told) :], strict=True):
+            np.testing.assert_array_equal(early.features, late.features)
+    told += eye.finish()
+    assert eye.outlook() == []
+    for one, other in zip(told, plain, strict=True):
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_a_video_that_changes_its_shape_is_compared_with_frames_of_its_own(gallery: Gallery) -> None:
+    eye, detector = clip_looker(gallery, 5.0), WindowDetector(ColourEncoder())
+    wide = shown(3, seed=2)
+    few = [detector.detect([frame])[0] for frame in wide]
+    few = [Detections(d.time_s, d.boxes[:2], d.scores[:2], d.classes[:2], d.quality[:2], d.vectors[:2]) for d in few]
+    for frame, windows in zip(wide, few, strict=True):
+        eye.update(frame, windows)
+    later = [replace(frame, time_s=frame.time_s + 1.5) for frame in shown(3, seed=3)]
+    for frame in later:
+        eye.update(frame, detector.detect([frame])[0])
+    alone = watch(clip_looker(gallery, 5.0), later)
+    for one, other in zip(eye.finish()[3:], alone, strict=True):
+        np.testing.assert_array_equal(one.features, other.features)
+
+
+def test_a_long_stream_keeps_only_the_frames_that_clips_need(gallery: Gallery) -> None:
+    eye, detector = clip_looker(gallery, 1.0), WindowDetector(ColourEncoder())
+    for frame in shown(60, seed=4):
+        eye.update(frame, detector.detect([frame])[0])
+        assert len(eye._moments) <= 6

@@ -26,8 +26,8 @@ def match(video: str | Path, catalog: str | Path, out: str | Path | None = None,
     return list(commands.match(video, catalog, out, **options).focuses)
 
 
-def search(images: Sequence[str | Path], catalog: str | Path, k: int = 10, **options: Any) -> Iterator[Answer]:
-    """Yield, for each photo, the k products of a feed that it most likely shows: see `shopcue.commands.search`."""
+def search(queries: Sequence[str | Path], catalog: str | Path, k: int = 10, **options: Any) -> Iterator[Answer]:
+    """Yield, for each photo or clip, the k products that it most likely shows: see `shopcue.commands.search`."""
     from shopcue import commands
 
-    return commands.search(images, catalog, k, **options)
+    return commands.search(queries, catalog, k, **options)

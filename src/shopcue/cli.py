@@ -126,18 +126,30 @@ def match(
 
 @app.command()
 def search(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Photos to look up.", show_default=False)],
+    queries: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or short clips, to look up.", show_default=False)
+    ],
     catalog: CatalogFeed,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to name.")] = 10,
     as_json: AsJson = False,
     shop: StoredShop = None,
+    speech: Speech = "auto",
     config: Config = None,
 ) -> None:
-    """Find the products of a feed that a photo shows."""
+    """Find the products of a feed that a photo or a clip shows."""
     from shopcue import commands
 
     with ProgressLines() as progress:
-        for answer in commands.search(images, catalog, k, shop=shop, config=config, update=progress.update):
+        for answer in commands.search(
+            queries,
+            catalog,
+            k,
+            shop=shop,
+            speech=speech,
+            config=config,
+            update=progress.update,
+            note=progress.note,
+        ):
             if as_json:
                 results = [{"product_id": p, "score": round(score, 6)} for p, score in answer.results]
                 typer.echo(json.dumps({"query": answer.query, "results": results}, ensure_ascii=False))
@@ -330,15 +342,14 @@ def explain(
     catalog: Annotated[
         str, typer.Option(metavar="FEED", help="The shop's products, as `match` takes them.", show_default=False)
     ],
-    model: Annotated[
-        Path,
-        typer.Option(metavar="DIR", help="A clip encoder: what `shopcue export` wrote of sgmn.", show_default=False),
-    ],
     at: Annotated[
         list[str],
         typer.Option(metavar="SECONDS...", help="Which moments: 30, or 30,62.5, or --at again.", show_default=False),
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="The folder for page and pictures.", show_default=False)],
+    model: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Another clip encoder: what `shopcue export` wrote of sgmn.")
+    ] = None,
     speech: Annotated[
         Path | None, typer.Option(metavar="FILE.vtt", help="What is said in the video: a .vtt or .srt file.")
     ] = None,
@@ -351,7 +362,15 @@ def explain(
     moments_s = [explanations.parse_seconds(part) for each in at for part in each.split(",")]
     with ProgressLines() as progress:
         done = explanations.explain(
-            video, catalog, model, out, at=moments_s, speech=speech, text=text, span_s=span, update=progress.update
+            video,
+            catalog,
+            out,
+            model=model,
+            at=moments_s,
+            speech=speech,
+            text=text,
+            span_s=span,
+            update=progress.update,
         )
     for line in explanations.summary(done):
         typer.echo(line)

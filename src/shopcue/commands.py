@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,11 @@ from shopcue.catalog.pictures import read_picture
 from shopcue.errors import SettingsError
 from shopcue.evaluation import naive_focuses, read_truth
 from shopcue.exports import read_focuses
-from shopcue.methods import METHODS, Method, make_detector, make_encoder, open_method
+from shopcue.looking import Examiner
+from shopcue.methods import METHODS, Method, make_clip_encoder, make_detector, make_encoder, open_method, why_auto
 from shopcue.metrics.focuses import FocusScores, Span, score_focuses
 from shopcue.metrics.focuses import Video as Scored
+from shopcue.models.clip import HOUSE_CLIPS
 from shopcue.models.hub import find_weights
 from shopcue.models.image import ImageEncoder
 from shopcue.models.recognition import find_recogniser
@@ -33,12 +36,14 @@ from shopcue.pipeline import Update, Words
 from shopcue.records import Focus, Frame, Gallery, Utterance
 from shopcue.settings import Models, Settings, read_settings
 from shopcue.sources import synthetic
+from shopcue.sources.clip_frames import VIDEO_SUFFIXES
 from shopcue.sources.comments import read_comments
 from shopcue.sources.files import VideoInfo, frames_at, probe, read_frames
 from shopcue.sources.subtitles import read_subtitles
 from shopcue.speech import recognise_video
 
 _REPORT_SIDE_PX = 640
+_LONGEST_CLIP_S = 300.0
 
 Note = Callable[[str], None]
 """Takes one line that the user should know."""
@@ -98,7 +103,7 @@ def match(
     way = open_method(method, settings)
     opened = open_shop(catalog, way.encoder, shop=shop, update=update, note=note)
     if method == "auto":
-        note(f"method: {way.name} (the better one in the calibration)")
+        note(why_auto())
     models = {**way.fingerprints, "text": "lexical"}
     if speech == "auto":
         titles = [product.title for product in opened.gallery.catalog]
@@ -132,35 +137,72 @@ def write_match(matched: Matched, out: Path) -> list[Path]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What `search` found for one photo: (product id, probability) of the best products, best first."""
+    """What `search` found for one photo or clip: (product id, probability) of the best products, best first."""
 
     query: str
     results: tuple[tuple[str, float], ...]
 
 
 def search(
-    images: Sequence[str | Path],
+    queries: Sequence[str | Path],
     catalog: str | Path,
     k: int = 10,
     *,
     shop: str | None = None,
+    speech: str = "auto",
     config: Settings | str | Path | None = None,
     update: Update | None = None,
+    note: Note | None = None,
 ) -> Iterator[Answer]:
-    """Yield, for each photo, the k products of a feed, or of a shop of a store, that it most likely shows.
+    """Yield, for each photo or clip, the k products of a feed, or of a shop of a store, that it most likely shows.
 
     A photo is looked at as a whole, in closer windows and in the box of what the detector is surest of, and the best
-    candidates are examined there: print on print, place by place. Raises a ShopcueError for bad input: for the feed
-    before the first answer, for a photo in its turn.
+    candidates are examined there: print on print, place by place. A clip is a video of up to five minutes that shows
+    one product: all of its moments count, by the one-stage method, and what is said in it. speech: auto, none, or the
+    .vtt or .srt file of the one clip. Raises a ShopcueError for bad input: for the feed before the first answer, for a
+    photo in its turn.
     """
-    settings = settings_of(config)
-    for image in images:
-        read_picture(Path(image))  # a photo that cannot be read ends it before the long work
-    method = open_method("two-stage", settings)
-    gallery = open_shop(catalog, method.encoder, shop=shop, update=update).gallery
-    examiner = method.examiner(gallery)
-    for image in images:
-        yield Answer(str(image), tuple(method.search(examiner, read_picture(Path(image)).image, k)))
+    settings, note = settings_of(config), note or _quiet
+    said = _given_speech(speech)
+    clips = {str(query): _clip(Path(query)) for query in queries if Path(query).suffix.lower() in VIDEO_SUFFIXES}
+    if said and len(clips) != 1:
+        raise SettingsError(f"the speech of one clip came with {len(clips)} clips; give them one at a time")
+    for query in queries:
+        if str(query) not in clips:
+            read_picture(Path(query))  # a photo that cannot be read ends it before the long work
+
+    @cache
+    def opened(name: str) -> tuple[Method, Gallery]:
+        way = open_method(name, settings)
+        return way, open_shop(catalog, way.encoder, shop=shop, update=update).gallery
+
+    @cache
+    def examiner() -> Examiner:
+        way, gallery = opened("two-stage")
+        return way.examiner(gallery)
+
+    for query in map(str, queries):
+        if query in clips:
+            way, gallery = opened("one-stage")
+            words = Words(_heard(clips[query], gallery, update, note) if speech == "auto" else said)
+            yield Answer(query, tuple(way.search_clip(gallery, clips[query], words, k, update)))
+        else:
+            results = opened("two-stage")[0].search(examiner(), read_picture(Path(query)).image, k)
+            yield Answer(query, tuple(results))
+
+
+def _clip(path: Path) -> VideoInfo:
+    info = probe(path)
+    if info.duration_s > _LONGEST_CLIP_S:
+        raise SettingsError(
+            f"{path} lasts {info.duration_s:.0f} s, expected a clip of one product, up to {_LONGEST_CLIP_S:.0f} s; "
+            "use shopcue match for a whole video"
+        )
+    return info
+
+
+def _heard(clip: VideoInfo, gallery: Gallery, update: Update | None, note: Note) -> list[Utterance]:
+    return recognise_video(clip, [product.title for product in gallery.catalog], update=update, note=note)[0]
 
 
 def open_shop(
@@ -304,8 +346,8 @@ def bench(
 ) -> list[Contest]:
     """Run the naive way (whole frame, nearest picture, never none) and each method on one video, one after the other.
 
-    All use the same encoder, embeddings of the catalogue made beforehand, and the same frames. Without a video they
-    run on a drawn show.
+    All use the same embeddings of the catalogue, made beforehand, and the same frames. Without a video they run on a
+    drawn show.
     """
     if video is None:
         with tempfile.TemporaryDirectory(prefix="shopcue-bench-") as folder:
@@ -373,6 +415,7 @@ def list_models() -> list[Model]:
     return [
         Model("detector", make_detector(Models()).fingerprint, str(detector.path)),
         Model("image", make_encoder(Models()).fingerprint, str(found.path)),
+        Model("clips", make_clip_encoder(Models()).fingerprint, str(HOUSE_CLIPS)),
         Model("speech", heard, line),
     ]
 

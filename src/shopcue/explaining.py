@@ -74,29 +74,8 @@ class Moment:
     attention: Heat | None
 
 
-class PictureSide:
-    """The side of a clip encoder that sees pictures, as an `ImageEncoder`, so that it can embed a shop."""
-
-    def __init__(self, encoder: OnnxClipEncoder) -> None:
-        self._encoder = encoder
-
-    @property
-    def dim(self) -> int:
-        """D, the length of an embedding."""
-        return self._encoder.dim
-
-    @property
-    def fingerprint(self) -> str:
-        """That of the clip encoder."""
-        return self._encoder.fingerprint
-
-    def encode(self, images: Sequence[Image]) -> Floats:
-        """Return unit embeddings. images: N RGB uint8 pictures of any size -> float32 (N, D)."""
-        return self._encoder.encode(images)
-
-
 class Explainer:
-    """Explains clips against one shop. gallery: made by `PictureSide(encoder)`."""
+    """Explains clips against one shop. gallery: made by the encoder."""
 
     def __init__(self, encoder: OnnxClipEncoder, gallery: Gallery) -> None:
         self._encoder, self._gallery = encoder, gallery

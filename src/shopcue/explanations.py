@@ -22,9 +22,9 @@ from PIL import Image as Pictures
 from shopcue.catalog.pictures import read_picture, shrink
 from shopcue.commands import open_shop
 from shopcue.errors import OutputError, SettingsError
-from shopcue.explaining import Explainer, Heat, Moment, PictureSide, Window, Winner, said_within, window_around
+from shopcue.explaining import Explainer, Heat, Moment, Window, Winner, said_within, window_around
 from shopcue.exports import check_writable, clock, one_line
-from shopcue.models.clip import OnnxClipEncoder
+from shopcue.models.clip import HOUSE_CLIPS, OnnxClipEncoder
 from shopcue.pipeline import Update
 from shopcue.records import Image, Utterance
 from shopcue.sources.files import frames_at, probe
@@ -61,9 +61,9 @@ class Explained:
 def explain(
     video: str | Path | Sequence[str | Path],
     catalog: str | Path,
-    model: str | Path,
     out: str | Path,
     *,
+    model: str | Path | None = None,
     at: Sequence[float] = (),
     speech: str | Path | None = None,
     text: str | None = None,
@@ -74,21 +74,21 @@ def explain(
     """Write into `out` where frames resemble what they are taken for, with and without what is said (`explaining`).
 
     video: a file, of which each of the seconds `at` is explained by the clip of span_s seconds around it; or the
-    pictures of one clip, of which the middle one is explained. catalog: a feed. model: the folder of a clip encoder.
-    speech: a .vtt or .srt file, of which counts what is said while the clip lasts; text: words that count in its place.
-    Raises a ShopcueError for bad input, before anything is written.
+    pictures of one clip, of which the middle one is explained. catalog: a feed. model: the folder of a clip encoder,
+    None for the house one. speech: a .vtt or .srt file, of which counts what is said while the clip lasts; text: words
+    that count in its place. Raises a ShopcueError for bad input, before anything is written.
     """
     if speech is not None and text is not None:
         raise SettingsError("both a speech file and words came; give one of --speech and --text")
     utterances = () if speech is None else tuple(read_subtitles(Path(speech)))
     check_writable(out)
-    encoder = OnnxClipEncoder(Path(model), threads)
+    encoder = OnnxClipEncoder(HOUSE_CLIPS if model is None else Path(model), threads)
     encoder.encode_places([np.zeros((8, 8, 3), np.uint8)])  # a folder without them ends it before the long work
     if isinstance(video, str | Path):
         clips = _clips_of_video(video, at, utterances, span_s=span_s, count=encoder.manifest.frames)
     else:
         clips = _clip_of_pictures(video, at)
-    explainer = Explainer(encoder, open_shop(catalog, PictureSide(encoder), update=update).gallery)
+    explainer = Explainer(encoder, open_shop(catalog, encoder, update=update).gallery)
     moments = []
     for clip in clips:
         moments.append(explainer.explain(clip.frames, clip.shown, clip.said if text is None else text, clip.time_s))

@@ -40,18 +40,21 @@ class Matching:
 
     text_weight: λ of visual + λ·text, in units of the shipped calibration. verify: how many of the best candidates of a
     moment are looked at with local features, 0 turns it off; verify_every_s: for how long what they find stands.
+    clip_reach_s: the one-stage method compares what is seen up to so long before and after a moment as one clip.
     """
 
     text_weight: float = 1.0
     comment_weight: float = 1.0
     verify: int = 10
     verify_every_s: float = 1.5
+    clip_reach_s: float = 1.0
 
     def __post_init__(self) -> None:
         _within("matching.text_weight", self.text_weight, 0, 100)
         _within("matching.comment_weight", self.comment_weight, 0, 100)
         _within("matching.verify", self.verify, 0, 100)
         _within("matching.verify_every_s", self.verify_every_s, 0, 60)
+        _within("matching.clip_reach_s", self.clip_reach_s, 0, 10)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -91,11 +94,12 @@ class Focusing:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Models:
-    """Which networks are used: image is a name or the path of an ONNX file, detector a name; threads 0 means one for
-    each core."""
+    """Which networks are used: image is a name or the path of an ONNX file, detector a name, clips house or the folder
+    of a clip encoder; threads 0 means one for each core."""
 
     image: str = "house"
     detector: str = "house"
+    clips: str = "house"
     threads: int = 0
 
     def __post_init__(self) -> None:

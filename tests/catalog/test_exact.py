@@ -11,9 +11,9 @@ from PIL import Image as PilImage
 
 from shopcue.catalog import exact
 from shopcue.catalog.cache import EmbeddingCache
-from shopcue.catalog.exact import build_gallery, search, similarities
+from shopcue.catalog.exact import build_gallery, embed_anew, search, similarities
 from shopcue.catalog.feeds import read_feed
-from shopcue.errors import FeedError, MediaError
+from shopcue.errors import FeedError, MediaError, SettingsError
 from shopcue.records import Catalog, Floats, Gallery, Image, Indices, Product
 
 
@@ -174,6 +174,32 @@ def test_a_feed_without_one_usable_picture(tmp_path: Path) -> None:
     (tmp_path / "feed.csv").write_text("id,title,image_link\n1,x,none.png\n2,y,/etc/passwd\n")
     with pytest.raises(FeedError, match=r"no product with a usable picture: row 2 1 .*none.png.*; row 3 2 .*absolute"):
         build_gallery(read_feed(tmp_path / "feed.csv"), Histogram())
+
+
+class Mirrored(Histogram):
+    """Another encoder: the same numbers, the other way round."""
+
+    def encode(self, images: Sequence[Image]) -> Floats:
+        return np.ascontiguousarray(super().encode(images)[:, ::-1])
+
+
+def test_a_gallery_is_embedded_anew_from_its_pictures(shop: Path, tmp_path: Path) -> None:
+    gallery, _ = build_gallery(read_feed(shop), Histogram())
+    other, cache = Mirrored("mirrored"), EmbeddingCache(tmp_path / "cache.sqlite3")
+    anew = embed_anew(gallery, other, cache)
+    assert (anew.fingerprint, anew.catalog, anew.pictures) == ("mirrored", gallery.catalog, gallery.pictures)
+    np.testing.assert_array_equal(anew.owner, gallery.owner)
+    np.testing.assert_allclose(anew.vectors, gallery.vectors[:, ::-1], atol=1e-6)
+    seen = sum(other.seen)
+    again = embed_anew(gallery, other, cache)
+    np.testing.assert_array_equal(again.vectors, anew.vectors)
+    assert sum(other.seen) == seen, "what the cache has is not embedded again"
+
+
+def test_a_gallery_without_pictures_cannot_be_embedded_anew(shop: Path) -> None:
+    gallery, _ = build_gallery(read_feed(shop), Histogram(), picture_bytes=0)
+    with pytest.raises(SettingsError, match=r"4 pictures, too many .* use --method two-stage"):
+        embed_anew(gallery, Mirrored("mirrored"), EmbeddingCache(None))
 
 
 # ---- searching ---------------------------------------------------------------------------------------------------

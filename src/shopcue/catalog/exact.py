@@ -18,7 +18,7 @@ from shopcue.catalog.cache import EmbeddingCache, Key
 from shopcue.catalog.feeds import Feed, ItemReport, first_reasons
 from shopcue.catalog.fetch import Fetcher
 from shopcue.catalog.pictures import load_picture, shrink
-from shopcue.errors import FeedError, ShopcueError
+from shopcue.errors import FeedError, SettingsError, ShopcueError
 from shopcue.models.image import ImageEncoder, trim_margins
 from shopcue.records import Catalog, Floats, Gallery, Image, Indices
 
@@ -121,6 +121,24 @@ def embed_images(images: Mapping[Key, Image], encoder: ImageEncoder, cache: Embe
         cache.put_many(made)
         known.update(made)
     return known
+
+
+def embed_anew(gallery: Gallery, encoder: ImageEncoder, cache: EmbeddingCache) -> Gallery:
+    """Return a gallery with the vectors of another encoder, made of the pictures that it keeps.
+
+    Raises SettingsError where it keeps none: a shop with more pictures than memory for them.
+    """
+    if not gallery.pictures:
+        raise SettingsError(
+            f"the shop has {len(gallery.vectors)} pictures, too many to be kept in memory and embedded anew; "
+            "expected fewer for this method, use --method two-stage"
+        )
+    vectors: list[Floats] = []
+    for some in in_batches(iter(gallery.pictures), BATCH):
+        names = [(pixels_name(picture), encoder.fingerprint) for picture in some]
+        known = embed_images(dict(zip(names, some, strict=True)), encoder, cache)
+        vectors += [known[name] for name in names]
+    return replace(gallery, vectors=np.stack(vectors).astype(np.float32), fingerprint=encoder.fingerprint)
 
 
 def judge_pictures(line: ItemReport, count: int, problems: Sequence[str], *, usable: bool) -> ItemReport:

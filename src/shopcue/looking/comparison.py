@@ -13,21 +13,37 @@ from shopcue.records import Floats, Gallery, Image
 _SURE_INLIERS = 6  # fewer are found by chance, and then the place is wrong
 
 
-class Comparison:
-    """Compares pictures with a gallery, by their embeddings and by local features; has no state of a stream.
+class Resemblance:
+    """What embeddings look like to each product of a gallery.
 
-    gallery: what is looked for. encoder: the one that made it. cohort: float32 (K, D), what it makes of pictures that
-    show no product of any user's shop. verify: how many candidates are verified.
+    gallery: of vectors of the encoder that made the embeddings. cohort: float32 (K, D), what that encoder makes of
+    pictures that show no product of any user's shop.
     """
 
-    def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, verify: int) -> None:
-        self._gallery, self._encoder, self._verify = gallery, encoder, verify
+    def __init__(self, gallery: Gallery, cohort: Floats) -> None:
+        self._gallery = gallery
         self._norm = CohortNorm.of(similarities(gallery, cohort))
-        self.verifier = GeometricVerifier(gallery)
+
+    @property
+    def products(self) -> int:
+        """P."""
+        return len(self._gallery.catalog)
 
     def sight(self, vectors: Floats) -> Sight:
         """Return what embeddings of one thing look like to each product. float32 (N, D), N >= 1."""
         return see(similarities(self._gallery, vectors), self._norm)
+
+
+class Comparison(Resemblance):
+    """Compares pictures with a gallery by local features too; has no state of a stream.
+
+    encoder: the one that made the gallery. verify: how many candidates are verified.
+    """
+
+    def __init__(self, gallery: Gallery, encoder: ImageEncoder, cohort: Floats, verify: int) -> None:
+        super().__init__(gallery, cohort)
+        self._encoder, self._verify = encoder, verify
+        self.verifier = GeometricVerifier(gallery)
 
     def candidates(self, sight: Sight) -> list[int]:
         """Return the products that are worth verifying, the most similar first."""
@@ -43,5 +59,5 @@ class Comparison:
         found = {product: each for product, each in verified if each.inliers}
         surest = max(found.values(), key=lambda each: each.inliers, default=None)
         if surest is None or surest.inliers < _SURE_INLIERS:
-            return found, np.zeros(len(self._gallery.catalog), np.float32)
+            return found, np.zeros(self.products, np.float32)
         return found, self.sight(self._encoder.encode([closeup(picture, surest)])).similarity

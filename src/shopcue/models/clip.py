@@ -31,11 +31,14 @@ from numpy.typing import NDArray
 from shopcue.data.clip_pairs import even_frames
 from shopcue.errors import SettingsError, WeightsError
 from shopcue.models.clip_text import hashed_ngrams
-from shopcue.models.hub import file_sha256
+from shopcue.models.hub import INDEX, file_sha256
 from shopcue.models.image import Fit, ImageEncoder, fit_square, open_session
 from shopcue.records import Floats, Image
 
 SCHEMA = "shopcue.sgmn/1"
+HOUSE_CLIPS = INDEX.parent / "house-clips"
+"""The clip encoder that Shopcue brings."""
+
 MANIFEST = "sgmn.json"
 TOKENIZER = "tokenizer.json"
 GRAPHS = ("frames", "clip", "text")

@@ -107,10 +107,13 @@ class HouseDetector:
 
 
 class WindowDetector:
-    """No detector: the windows of a frame, each with what the encoder makes of it, in one batch over all frames."""
+    """No detector: places of a frame, each with what the encoder makes of it, in one batch over all frames.
 
-    def __init__(self, encoder: ImageEncoder) -> None:
-        self._encoder = encoder
+    places: which, by the frame's width and height in pixels: boxes, float32 (N, 4).
+    """
+
+    def __init__(self, encoder: ImageEncoder, places: Callable[[int, int], Floats] = windows) -> None:
+        self._encoder, self._places = encoder, places
 
     @property
     def fingerprint(self) -> str:
@@ -118,8 +121,8 @@ class WindowDetector:
         return self._encoder.fingerprint
 
     def detect(self, frames: Sequence[Frame]) -> list[Detections]:
-        """Return the windows of each frame (`geometry.windows`); their vectors are the encoder's embeddings."""
-        boxes = [windows(frame.image.shape[1], frame.image.shape[0]) for frame in frames]
+        """Return the places of each frame; their vectors are the encoder's embeddings."""
+        boxes = [self._places(frame.image.shape[1], frame.image.shape[0]) for frame in frames]
         crops = [crop(frame.image, box) for frame, places in zip(frames, boxes, strict=True) for box in places]
         vectors = self._encoder.encode(crops)
         ends = np.cumsum([len(places) for places in boxes])[:-1]

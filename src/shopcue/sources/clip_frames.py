@@ -24,7 +24,8 @@ from shopcue.sources.files import frames_at, probe
 from shopcue.sources.pictures import Painter
 
 WHOLE_VIDEO_FRAMES = 10
-_VIDEOS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".ts"}
+VIDEO_SUFFIXES = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".flv", ".ts"}
+"""By which a file of a video is told from one of a picture."""
 
 
 def read_clip_frames(clip: Clip, max_side_px: int = 640) -> list[Image]:
@@ -43,7 +44,7 @@ def _of_file(path: Path, refs: Sequence[FrameRef], max_side_px: int) -> Iterator
     if indices:
         shown = frames_by_index(path, set(indices), max_side_px)
         return (shown[index] for index in indices if index in shown)
-    if path.suffix.lower() in _VIDEOS:
+    if path.suffix.lower() in VIDEO_SUFFIXES:
         return (frame.image for frame in frames_at(path, _seconds(path), max_side_px))
     return iter([shrink(read_picture(path).image, max_side_px)] * len(refs))
 
