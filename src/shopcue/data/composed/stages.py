@@ -43,7 +43,9 @@ class Stage:
         x, y = self.x + dx, self.y + dy
         height, width = self.ground.image.shape[:2]
         image = np.empty((size[1], size[0], 3), np.uint8)
-        if x > 0 or y > 0 or self.scale * width + x < size[0] or self.scale * height + y < size[1]:
+        # The last pixel that the ground gives is the middle of its last one: half a pixel further in than its edge.
+        right, bottom = self.scale * (width - 1) + x, self.scale * (height - 1) + y
+        if x > 0 or y > 0 or right < size[0] - 1 or bottom < size[1] - 1:
             cv2.resize(self.behind, size, dst=image, interpolation=cv2.INTER_AREA)
         source = cv2.blur(self.ground.image, (2, 2)) if self.scale < 0.6 else self.ground.image
         matrix = np.array([[self.scale, 0, x], [0, self.scale, y]])
