@@ -197,7 +197,7 @@ def clips() -> Iterator[str]:
     if found is None:
         return
     yield from ("## Time of a clip, one-stage beside two-stage", "")
-    yield f"{found['clips']} clips of {found['frames']} frames, {found['products']} products, one thread, in one run "
+    yield f"{found['clips']} clips of {found['frames']} frames, {found['products']} products, one thread, in one run"
     yield "(`benchmarks/clips.py`). The paper says that one stage is over 30 times faster, on a GPU."
     yield ""
     yield "| | one-stage, ms a clip | two-stage, ms a clip | ratio |"
