@@ -382,7 +382,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 
 VISITOR = """<!doctype html><iframe src="report.html" width="1200" height="900"></iframe><pre id="seen"></pre><script>
 const frame = document.querySelector("iframe"), seen = {};
-frame.onload = () => {
+frame.onload = async () => {
   const page = frame.contentDocument, root = page.documentElement;
   const at = () => page.querySelector(".card.is-now")?.id ?? "none";
   const { KeyboardEvent } = frame.contentWindow;
@@ -407,7 +407,9 @@ frame.onload = () => {
   click("#theme"); seen.theme = root.dataset.theme;
   seen.wide = root.scrollWidth > root.clientWidth;
   frame.width = 360; seen.wideOnAPhone = root.scrollWidth > root.clientWidth;
-  seen.message = !page.querySelector("#unplayable").hidden;
+  const message = page.querySelector("#unplayable");
+  for (let turns = 0; message.hidden && turns < 50; turns++) await new Promise((done) => setTimeout(done, 20));
+  seen.message = !message.hidden;
   document.getElementById("seen").textContent = JSON.stringify(seen);
 };
 </script>"""
