@@ -1,6 +1,6 @@
 """SGMN on composed clips: its ablations (tables 5, 6 and 7 of the paper), what it is held against, a small trained one.
 
-    python -m runs.sgmn SET WORK [--only baselines|5|6|7] [--seeds 0,1,2] [--steps N] [--out runs/results/sgmn.json]
+    python -m runs.sgmn SET WORK [--only baselines|5|6|6-places|7] [--seeds 0,1,2] [--steps N] [--out runs/results/sgmn.json]
     python -m runs.sgmn SET WORK --ship OUT [--steps N] [--start START TRAINED] [--frozen N]
 
 SET is written by `runs.composed_clips`, split by product: no product of a test clip, nor anything that appears in one,
@@ -92,7 +92,9 @@ TABLE_7: dict[str, dict[str, Any]] = {
     "E: + SMF": {},
 }
 BASELINE = "baseline: mean of the frames, untrained"
-TABLES = {"5": TABLE_5, "6": TABLE_6, "7": TABLE_7}
+# As printed, S_I of eq. 6 is one vector L times, so the graph of images cannot change anything; here it is L places.
+TABLE_6_PLACES = {name: {**switches, "image_rows": "places"} for name, switches in TABLE_6.items()}
+TABLES = {"5": TABLE_5, "6": TABLE_6, "6-places": TABLE_6_PLACES, "7": TABLE_7}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ def main() -> None:
         ship(material, training, arguments.ship)
         return
     rows = rows_of(training)
-    wanted = BASELINE if arguments.only == "baselines" else f"table {arguments.only}" if arguments.only else ""
+    wanted = BASELINE if arguments.only == "baselines" else f"table {arguments.only}, " if arguments.only else ""
     results = Results(arguments.out, material, training, {name: row.key for name, row in rows.items()})
     for seed in map(int, arguments.seeds.split(",")):  # so a stopped script has whole tables of fewer seeds
         for name, row in rows.items():
@@ -151,7 +153,7 @@ class Row:
 def rows_of(training: SgmnTraining) -> dict[str, Row]:
     """Return all rows of all tables by name; table 7 comes first."""
     rows = {BASELINE: Row("untrained", training, untrained)}
-    for table in ("7", "6", "5"):
+    for table in ("7", "6", "5", "6-places"):
         for name, switches in TABLES[table].items():
             config = replace(training, net=replace(NET, **switches))
             rows[f"table {table}, {name}"] = Row(json.dumps(switches_of(config)), config, trained)
@@ -351,7 +353,8 @@ def switches_of(config: SgmnTraining) -> dict[str, Any]:
     net = config.net
     graphs = {name: getattr(net, name) for name in ("i2i", "v2v", "cross")} if net.gci else {}
     betas = {name: getattr(net, name) for name, used in (("beta1", net.gci), ("beta2", net.smf)) if used}
-    return {"te": net.te, "tmc": net.tmc, "gci": net.gci, "smf": net.smf, **graphs, **betas}
+    rows = {"image_rows": net.image_rows} if net.gci and net.image_rows != SgmnConfig().image_rows else {}
+    return {"te": net.te, "tmc": net.tmc, "gci": net.gci, "smf": net.smf, **graphs, **betas, **rows}
 
 
 class Results:
