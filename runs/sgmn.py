@@ -1,6 +1,7 @@
 """SGMN on composed clips: its ablations (tables 5, 6 and 7 of the paper), what it is held against, a small trained one.
 
-    python -m runs.sgmn SET WORK [--only baselines|5|6|6-places|7] [--seeds 0,1,2] [--steps N] [--out runs/results/sgmn.json]
+    python -m runs.sgmn SET WORK [--only baselines|5|6|6-places|7] [--seeds 0,1,2] [--steps N]
+                                 [--out runs/results/sgmn.json]
     python -m runs.sgmn SET WORK --ship OUT [--steps N] [--start START TRAINED] [--frozen N]
 
 SET is written by `runs.composed_clips`, split by product: no product of a test clip, nor anything that appears in one,
