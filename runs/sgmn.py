@@ -66,7 +66,7 @@ TRAINING = SgmnTraining(
 
 EIGHT_BIT_PAIRS = 64  # whose pictures say how large the numbers inside the net become
 
-SHIPPED = replace(TRAINING, net=replace(NET, frozen=16), steps=600, save_every=100)
+SHIPPED = replace(TRAINING, net=replace(NET, frozen=14), steps=300, save_every=100)
 
 TABLE_5: dict[str, dict[str, Any]] = {
     f"beta1 {one}, beta2 {two}": {"beta1": one, "beta2": two}
