@@ -180,7 +180,10 @@ def test_keys_step_from_moment_to_moment_and_frame_to_frame(
     frame = int(time_after("]") * storefront.RATE_HZ)
     for key, step in ((".", 1), (".", 1), (".", 1), (",", -1), (",", -1)):
         frame += step
-        assert int(time_after(key) * storefront.RATE_HZ) == frame
+        found = int(time_after(key) * storefront.RATE_HZ)
+        for _ in range(5):  # a busy machine may come to rest before it has looked whether a frame lies between
+            found = found if found == frame else int(page.evaluate(SETTLED) * storefront.RATE_HZ)
+        assert found == frame
     page.keyboard.press("?")
     page.get_by_role("dialog", name="Keys").wait_for()
     page.keyboard.press("Escape")
