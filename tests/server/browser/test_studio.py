@@ -392,6 +392,8 @@ def test_a_refused_change_goes_back(front: Shopfront, open_studio: OpenStudio, s
     page.locator(".tl-bar.is-chosen").wait_for()
     chosen = page.locator(".tl-bar.is-chosen").get_attribute("data-focus")
     page.route("**/review", lambda route: route.abort())
+    # Keys are listened to after what was chosen has been painted, which takes a busy browser a while.
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 300)))")
     page.keyboard.press("x")
     page.get_by_text("the server cannot be reached").wait_for()
     assert page.locator(f'.tl-bar[data-focus="{chosen}"]:not(.is-rejected)').count() == 1
