@@ -106,6 +106,7 @@ def test_a_feed_that_cannot_be_used(
     out = tmp_path / "out"
     refused(run("match", video, "--catalog", with_feed(feed, text), "--out", out, "--speech", "none"), *words)
     assert not out.exists()
+    refused(run("live", video, "--catalog", feed, "--out", out, "--speech", "none"), *words)
 
 
 def test_one_broken_picture_is_one_line_of_the_report(run: Run, feed: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from shopcue import commands
 from shopcue.catalog.feeds import read_feed
 from shopcue.errors import MediaError, OutputError, ScoreError, SettingsError, WeightsError
 from shopcue.evaluation import read_truth
-from shopcue.methods import why_auto
+from shopcue.models.calibration import read_calibration
 from shopcue.settings import Matching, Models, Settings
 
 FILES = {"focuses.json", "focuses.vtt", "chapters.txt", "focuses.csv", "report.html"}
@@ -41,7 +41,7 @@ def test_match_writes_every_file_and_returns_what_it_wrote(drawn: commands.Drawn
     ]
     assert set(written["models"]) == {"detector", "image", "text"}
     assert focuses, "a drawn show of 16 s shows a product"
-    assert said == [why_auto()]
+    assert said == [read_calibration().why_best]
     assert re.fullmatch(
         r"method: two-stage \(f1_50 [01]\.\d\d on lives of products that no net had seen, one-stage [01]\.\d\d\)",
         said[0],

@@ -127,7 +127,8 @@ def match(
 @app.command()
 def search(
     queries: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Photos, or short clips, to look up.", show_default=False)
+        list[Path],
+        typer.Argument(metavar="IMAGE|CLIP...", help="Photos, or short clips, to look up.", show_default=False),
     ],
     catalog: CatalogFeed,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="How many products to name.")] = 10,

@@ -25,7 +25,7 @@ from shopcue.errors import SettingsError
 from shopcue.evaluation import naive_focuses, read_truth
 from shopcue.exports import read_focuses
 from shopcue.looking import Examiner
-from shopcue.methods import METHODS, Method, make_clip_encoder, make_detector, make_encoder, open_method, why_auto
+from shopcue.methods import METHODS, Method, make_clip_encoder, make_detector, make_encoder, open_method
 from shopcue.metrics.focuses import FocusScores, Span, score_focuses
 from shopcue.metrics.focuses import Video as Scored
 from shopcue.models.clip import HOUSE_CLIPS
@@ -102,8 +102,8 @@ def match(
         exports.check_writable(out)
     way = open_method(method, settings)
     opened = open_shop(catalog, way.encoder, shop=shop, update=update, note=note)
-    if method == "auto":
-        note(why_auto())
+    if way.why:
+        note(way.why)
     models = {**way.fingerprints, "text": "lexical"}
     if speech == "auto":
         titles = [product.title for product in opened.gallery.catalog]

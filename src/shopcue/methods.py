@@ -43,7 +43,7 @@ class Method:
     """A method, ready to be used on many shops and streams.
 
     name: never auto. encoder: by which shops are embedded. calibration: the weights of its features. cohorts: as in
-    `TrainedCalibration`. clips: what sees clips, where it looks at them.
+    `TrainedCalibration`. clips: what sees clips, where it looks at them. why: a line that says why `auto` is this one.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Method:
     cohorts: Mapping[str, Floats]
     settings: Settings
     clips: OnnxClipEncoder | None = None
+    why: str = ""
 
     @property
     def fingerprints(self) -> dict[str, str]:
@@ -173,7 +174,7 @@ def open_method(name: str, settings: Settings) -> Method:
     learnt = trained.methods[method.name]
     for what, fingerprint in method.fingerprints.items():
         _fits(what, learnt.networks[what], fingerprint)
-    return replace(method, calibration=learnt.calibration)
+    return replace(method, calibration=learnt.calibration, why=trained.why_best if name == "auto" else "")
 
 
 def uncalibrated(name: str, settings: Settings, cohorts: Mapping[str, Floats]) -> Method:
@@ -184,14 +185,6 @@ def uncalibrated(name: str, settings: Settings, cohorts: Mapping[str, Floats]) -
         return Method(name, make_detector(settings.models), encoder, nothing, cohorts, settings)
     clips = make_clip_encoder(settings.models)
     return Method(name, WindowDetector(encoder, squares), encoder, nothing, cohorts, settings, clips)
-
-
-def why_auto() -> str:
-    """Say which method `auto` is, and what that was measured by."""
-    trained = read_calibration()
-    scores = {name: f"{method.f1_50:.2f}" for name, method in trained.methods.items()}
-    others = ", ".join(f"{name} {score}" for name, score in scores.items() if name != trained.best)
-    return f"method: {trained.best} (f1_50 {scores[trained.best]} on lives of products that no net had seen, {others})"
 
 
 def make_encoder(models: Models) -> ImageEncoder:

@@ -27,7 +27,7 @@ from shopcue.engine import Shop as OnAir
 from shopcue.errors import CommentError, MediaError, OutputError, SettingsError, ShopcueError, UnsafeAddress
 from shopcue.exports import FocusDocument, focus_from_json, focus_to_json
 from shopcue.listening import Listener
-from shopcue.methods import open_method, why_auto
+from shopcue.methods import open_method
 from shopcue.models.image import ImageEncoder
 from shopcue.models.recognition import find_recogniser
 from shopcue.records import Comment, Focus, Gallery, Utterance
@@ -270,13 +270,13 @@ def live(
         probe(url)  # a file can be checked before the long work
     written = _open_comments(comments)
     way = open_method(method, settings_of(config))
-    if method == "auto":
-        note(why_auto())
     on_air: OnAir
     if shop is not None:
         on_air = stores.on_air(str(catalog), shop, way.encoder)
     else:
         on_air = FeedOnAir(Path(catalog), way.encoder, note)
+    if way.why:
+        note(way.why)
     journal = Journal(Path(out) if out is not None else None, goes_on=source.endless)
     sink = _Sink(journal, tell, note, _read_comments(written, note) if written is not None else None)
     first_s, resumed = _go_on(journal, sink)

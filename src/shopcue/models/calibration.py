@@ -54,6 +54,13 @@ class TrainedCalibration:
         """The method that did better when it was measured, the first of equals."""
         return max(self.methods, key=lambda name: self.methods[name].f1_50)
 
+    @property
+    def why_best(self) -> str:
+        """A line that says which method is the best, and by which figures."""
+        scores = {name: f"{method.f1_50:.2f}" for name, method in self.methods.items()}
+        others = ", ".join(f"{name} {score}" for name, score in scores.items() if name != self.best)
+        return f"method: {self.best} (f1_50 {scores[self.best]} on lives of products that no net had seen, {others})"
+
 
 def read_calibration(folder: Path = INDEX.parent) -> TrainedCalibration:
     """Return what is in a folder of weights; raises WeightsError where it is missing or malformed."""
