@@ -36,7 +36,7 @@ from shopcue.data.composed_clips import read_composed_bench, read_composed_head,
 from shopcue.errors import MediaError
 from shopcue.models.clip import MANIFEST, read_manifest
 from shopcue.models.hub import file_sha256
-from shopcue.nets.export import drop_traces, largest_gap, quantize, quiet_exporter, run
+from shopcue.nets.export import largest_gap, quantize, run, write_graph
 from shopcue.nets.sgmn.export import export_sgmn
 from shopcue.nets.sgmn.network import Sgmn, SgmnConfig
 from shopcue.records import Floats, Image
@@ -331,19 +331,7 @@ class Trunk(torch.nn.Module):  # type: ignore[misc]
 def open_trunk(picture: torch.nn.Module, path: Path) -> onnxruntime.InferenceSession:
     """Return the trunk as ONNX Runtime runs it: in a quarter of PyTorch's time."""
     pixels = torch.zeros((2, picture.side_px, picture.side_px, 3), dtype=torch.uint8)
-    shapes = {"pixels": {0: torch.export.Dim("batch")}}
-    with quiet_exporter():
-        torch.onnx.export(
-            Trunk(picture).eval(),
-            (pixels,),
-            str(path),
-            input_names=["pixels"],
-            dynamic_shapes=shapes,
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-        )
-    drop_traces(path)
+    write_graph(Trunk(picture).eval(), {"pixels": pixels}, path, ["maps"])
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -56,6 +57,33 @@ def quiet_exporter() -> Iterator[None]:
         logger.setLevel(level)
 
 
+def write_graph(
+    net: nn.Module, inputs: Mapping[str, torch.Tensor], path: Path, outputs: Sequence[str], **options: Any
+) -> None:
+    """Write a net as one ONNX file that names no place of this machine; the first axis of all inputs is left open.
+
+    inputs: an example of each, by name. options: more for `torch.onnx.export`, or others than these.
+    """
+    batch = torch.export.Dim("batch")
+    usual: dict[str, Any] = {
+        "dynamic_shapes": tuple({0: batch} for _ in inputs),
+        "opset_version": OPSET,
+        "external_data": False,
+        "dynamo": True,
+        "verbose": False,
+    }
+    with quiet_exporter():
+        torch.onnx.export(
+            net,
+            tuple(inputs.values()),
+            str(path),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            **{**usual, **options},
+        )
+    drop_traces(path)
+
+
 def _export(net: nn.Module, path: Path, side_px: int, outputs: list[str], tolerance: float) -> None:
     net.eval()
     pixels = torch.randint(
@@ -63,20 +91,7 @@ def _export(net: nn.Module, path: Path, side_px: int, outputs: list[str], tolera
     )
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
-        with quiet_exporter():
-            torch.onnx.export(
-                net,
-                (pixels,),
-                str(draft),
-                input_names=["pixels"],
-                output_names=outputs,
-                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
-                opset_version=OPSET,
-                external_data=False,
-                dynamo=True,
-                verbose=False,
-            )
-        drop_traces(draft)
+        write_graph(net, {"pixels": pixels}, draft, outputs)
         with torch.no_grad():
             answer = net(pixels)
         expected = answer if isinstance(answer, tuple) else (answer,)

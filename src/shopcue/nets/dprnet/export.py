@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from shopcue.models.detector import DETECTOR_OUTPUTS
 from shopcue.nets.dprnet.detector import DprnetDetector
 from shopcue.nets.dprnet.operators import TorchOperators
-from shopcue.nets.export import OPSET, drop_traces, quiet_exporter, run_all
+from shopcue.nets.export import run_all, write_graph
 
 _OPS: Any = onnxscript.opset18  # untyped: its stubs refuse what one operator gives as what the next one takes
 _NO_BOX = -1e38  # below every score but -inf: ONNX's suppression leaves out what is not above it
@@ -40,24 +40,11 @@ def export_dprnet_detector(detector: DprnetDetector, path: Path, height: int, wi
     pixels = (F.interpolate(noise, (height, width), mode="nearest") * 255).to(torch.uint8).permute(0, 2, 3, 1)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         draft = Path(folder) / path.name
-        with quiet_exporter():
-            torch.onnx.export(
-                served,
-                (pixels,),
-                str(draft),
-                input_names=["pixels"],
-                output_names=list(DETECTOR_OUTPUTS),
-                dynamic_shapes={"pixels": {0: torch.export.Dim("batch")}},
-                opset_version=OPSET,
-                external_data=False,
-                dynamo=True,
-                verbose=False,
-                custom_translation_table={
-                    torch.ops.shopcue.roi_align.default: _write_roi_align,
-                    torch.ops.shopcue.stays.default: _write_stays,
-                },
-            )
-        drop_traces(draft)
+        translations = {
+            torch.ops.shopcue.roi_align.default: _write_roi_align,
+            torch.ops.shopcue.stays.default: _write_stays,
+        }
+        write_graph(served, {"pixels": pixels}, draft, DETECTOR_OUTPUTS, custom_translation_table=translations)
         with torch.no_grad():
             expected = served(pixels)
         for name, want, have in zip(DETECTOR_OUTPUTS, expected, run_all(draft, pixels.numpy()), strict=True):

@@ -21,7 +21,7 @@ from shopcue.errors import OutputError, SettingsError, WeightsError
 from shopcue.models.clip import MANIFEST, TOKENIZER, Manifest, OnnxClipEncoder, TextInput
 from shopcue.models.hub import file_sha256
 from shopcue.models.image import Fit
-from shopcue.nets.export import OPSET, drop_traces, quiet_exporter
+from shopcue.nets.export import write_graph
 from shopcue.nets.sgmn.alignment import Alignment, TextFilter
 from shopcue.nets.sgmn.encoders import HouseTextEncoder, TextEncoder
 from shopcue.nets.sgmn.network import Sgmn
@@ -197,20 +197,8 @@ def _write_tokens(text: Any, filter_: TextFilter, text_dim: int, folder: Path) -
 
 def _write(net: nn.Module, inputs: Mapping[str, Tensor], path: Path, outputs: tuple[str, ...] = ("vectors",)) -> None:
     """Write a graph whose first axis is free in all inputs."""
-    batch = torch.export.Dim("batch")
-    shapes = tuple({0: batch} for _ in inputs)
-    with quiet_exporter():
-        torch.onnx.export(
-            net.eval(),
-            tuple(inputs.values()),
-            str(path),
-            input_names=list(inputs),
-            output_names=list(outputs),
-            # A net that takes any number of inputs has one argument: all of them.
-            dynamic_shapes=(shapes,) if isinstance(net, TokenTexts) else shapes,
-            opset_version=OPSET,
-            external_data=False,
-            dynamo=True,
-            verbose=False,
-        )
-    drop_traces(path)
+    options = {}
+    if isinstance(net, TokenTexts):  # a net that takes any number of inputs has one argument: all of them
+        batch = torch.export.Dim("batch")
+        options["dynamic_shapes"] = (tuple({0: batch} for _ in inputs),)
+    write_graph(net.eval(), inputs, path, outputs, **options)
